@@ -1,0 +1,1 @@
+"""The contract: names, tables, file formats and the layout of tasks."""
