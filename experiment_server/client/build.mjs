@@ -1,0 +1,28 @@
+// Bundles the page into ../static/bundle; make setup runs it, and the server
+// refuses to start without what it writes.
+import { readdir } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+import { build } from "esbuild";
+
+const here = dirname(fileURLToPath(import.meta.url));
+
+// Every top-level source named *.page.ts is the entry of one page.
+const sources = await readdir(join(here, "src"));
+const pages = sources.filter((name) => name.endsWith(".page.ts")).sort();
+
+await build({
+  entryPoints: pages.map((name) => ({
+    in: join(here, "src", name),
+    out: name.slice(0, -".page.ts".length),
+  })),
+  outdir: join(here, "..", "static", "bundle"),
+  bundle: true,
+  format: "iife",
+  target: "es2022",
+  minify: true,
+  sourcemap: true,
+  legalComments: "linked",
+  logLevel: "info",
+});

@@ -1,0 +1,4 @@
+import { initJsPsych } from "jspsych";
+import "jspsych/css/jspsych.css";
+
+initJsPsych();
