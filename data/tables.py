@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 import pandera.pandas as pa
-from pandera.errors import SchemaError
+from pandera.errors import SchemaErrors
 
 from data.errors import DataContractError
 
@@ -38,31 +38,35 @@ def checked(table: pd.DataFrame, schema: pa.DataFrameSchema, source: object) -> 
             f" {list(schema.columns)}. Add them, or give the right file."
         )
     try:
-        return schema.validate(table.reset_index(drop=True))
-    except SchemaError as error:
-        raise DataContractError(_what_failed(error, schema, source)) from error
+        return schema.validate(table.reset_index(drop=True), lazy=True)
+    except SchemaErrors as error:
+        raise DataContractError(
+            f"{source}: {_what_failed(error.failure_cases, schema)}"
+        ) from error
 
 
-def _what_failed(error: SchemaError, schema: pa.DataFrameSchema, source: object) -> str:
-    cases = error.failure_cases
-    column = getattr(error.schema, "name", None)
-    where = f"column {column!r}" if column in schema.columns else "the table"
-    if isinstance(cases, pd.DataFrame) and len(cases):
-        first = cases.iloc[0]
-        row = first.get("index")
-        value = first.get("failure_case")
-        at = f" in data row {int(row) + 1}" if pd.notna(row) else ""
-        more = f" ({len(cases)} such values)" if len(cases) > 1 else ""
-    else:
-        value, at, more = cases, "", ""
-    if error.reason_code is not None and error.reason_code.name == "DUPLICATES":
+def _what_failed(cases: pd.DataFrame, schema: pa.DataFrameSchema) -> str:
+    first = cases.iloc[0]
+    column, check, value = first["column"], str(first["check"]), first["failure_case"]
+    row = f" in data row {int(first['index']) + 1}" if pd.notna(first["index"]) else ""
+    alike = cases[(cases["column"] == column) & (cases["check"] == check)]
+    more = f" ({len(alike)} such values)" if len(alike) > 1 else ""
+    if check == "field_uniqueness":
         return (
-            f"{source} has the key {schema.unique} twice{at};"
+            f"column {column!r} holds {value!r} more than once{more};"
+            " every row must have its own. Drop the repeated rows."
+        )
+    if check == "multiple_fields_uniqueness":
+        return (
+            f"the key {schema.unique} occurs more than once{row};"
             f" {schema.name} has one row for each. Drop the repeated rows."
         )
-    described = schema.columns[column].description if column in schema.columns else None
-    must = described or f"{error.check}"
-    return f"{source}: {where} holds {value!r}{at}{more}; it must be {must}."
+    known = schema.columns.get(column)
+    must = known.description if known is not None else check
+    return (
+        f"column {column!r} holds {value!s}{row}{more}; it must be {must or check}."
+        " Mend the value, or leave the row out."
+    )
 
 
 def read_csv(path: Path, schema: pa.DataFrameSchema) -> pd.DataFrame:
