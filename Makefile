@@ -1,0 +1,79 @@
+# Needs Python 3.11 or later and make. What else is needed comes from package
+# registries, without root: Node, a Chromium and a PostgreSQL for tests.
+
+PYTHON ?= python3
+STUDY ?= artifacts/demo/study
+
+SOURCES = data stimuli mis experiment_server analysis tests unitscope.py
+CLIENT = experiment_server/client
+CHROMIUM = experiment_server/chromium
+PICTURES = stimuli/pictures
+
+# An installed Node serves when it is new enough; the environment has its own.
+NODE_IS_NEW = command -v npm && node -e 'const [major, minor] = \
+	process.versions.node.split(".").map(Number); \
+	process.exit(major > 22 || (major === 22 && minor >= 17) ? 0 : 1)'
+WITH_NODE = { $(NODE_IS_NEW); } >/dev/null 2>&1 || \
+	PATH="$(CURDIR)/.venv/bin:$$PATH"; export PATH;
+
+.PHONY: setup check fix test serve
+.DELETE_ON_ERROR:
+
+setup: .venv/.installed experiment_server/static/bundle/.built \
+	.tools/chromium/.installed .tools/pictures/.installed
+
+.venv/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "error: $(PYTHON) is older than Python 3.11." \
+			"Name a newer one: make PYTHON=python3.12" >&2; exit 2; }
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet -c constraints.txt -e '.[all,dev]'
+	touch $@
+
+$(CLIENT)/node_modules/.installed: $(CLIENT)/package-lock.json | .venv/.installed
+	$(WITH_NODE) npm ci --prefix $(CLIENT)
+	touch $@
+
+experiment_server/static/bundle/.built: $(CLIENT)/node_modules/.installed \
+	$(CLIENT)/build.mjs $(CLIENT)/src $(wildcard $(CLIENT)/src/* $(CLIENT)/src/*/*)
+	$(WITH_NODE) npm run --prefix $(CLIENT) build
+	touch $@
+
+# Filled under another name and renamed, so that a half-filled folder is never used.
+# A Chromium that is installed, or named in UNITSCOPE_CHROMIUM, is used as it is.
+.tools/chromium/.installed: $(CHROMIUM)/package-lock.json | .venv/.installed
+	rm -rf .tools/chromium .tools/chromium.part
+	mkdir -p .tools/chromium.part
+	set -e; if .venv/bin/python -m experiment_server.browser; then exit; fi; \
+	cp $(CHROMIUM)/package*.json $(CHROMIUM)/.npmrc $(CHROMIUM)/unpack.mjs \
+		.tools/chromium.part; \
+	cd .tools/chromium.part; $(WITH_NODE) \
+	npm ci; node unpack.mjs; rm -rf node_modules
+	mv .tools/chromium.part .tools/chromium
+	touch $@
+
+.tools/pictures/.installed: $(PICTURES)/package-lock.json | .venv/.installed
+	rm -rf .tools/pictures .tools/pictures.part
+	mkdir -p .tools/pictures.part
+	cp $(PICTURES)/package*.json $(PICTURES)/.npmrc .tools/pictures.part
+	cd .tools/pictures.part; $(WITH_NODE) npm ci
+	mv .tools/pictures.part .tools/pictures
+	touch $@
+
+check: setup
+	.venv/bin/ruff check $(SOURCES)
+	.venv/bin/ruff format --check $(SOURCES)
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+	$(WITH_NODE) npm run --prefix $(CLIENT) check
+
+fix: .venv/.installed
+	.venv/bin/ruff check --fix $(SOURCES)
+	.venv/bin/ruff format $(SOURCES)
+
+test: check
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2 --dist loadfile
+
+serve: setup
+	.venv/bin/unitscope serve $(STUDY)
+
