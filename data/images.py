@@ -69,7 +69,9 @@ class ImageSet:
     def fingerprint(self) -> str:
         """Hash of the ids and contents: equal for the same images anywhere."""
         rows = zip(self.image_ids, self.manifest["sha256"], strict=True)
-        return bytes_hash("\n".join(f"{name} {content}" for name, content in rows).encode())
+        return bytes_hash(
+            "\n".join(f"{name} {content}" for name, content in rows).encode()
+        )
 
     @cached_property
     def _content(self) -> dict[str, str]:
@@ -139,8 +141,9 @@ def display_crop(image: Image.Image) -> Image.Image:
     """
     width, height = image.size
     scale = _RESIZED_SIDE / min(width, height)
-    size = max(round(width * scale), _RESIZED_SIDE), max(
-        round(height * scale), _RESIZED_SIDE
+    size = (
+        max(round(width * scale), _RESIZED_SIDE),
+        max(round(height * scale), _RESIZED_SIDE),
     )
     resized = image.resize(size, Image.Resampling.BILINEAR)
     left = (size[0] - DISPLAY_SIDE) // 2
@@ -158,7 +161,9 @@ def _read_bytes(path: Path) -> bytes:
         ) from error
 
 
-def describe_images(root: Path, image_ids: Iterable[str]) -> Iterator[dict[str, object]]:
+def describe_images(
+    root: Path, image_ids: Iterable[str]
+) -> Iterator[dict[str, object]]:
     """Read each image once and yield its row of the manifest, without its origin.
 
     Raises

@@ -159,7 +159,9 @@ def tie_keys(
     starts = [int(bytes_hash(f"{seed} {unit}".encode())[:16], 16) for unit in units]
     start = np.array(starts, dtype=np.uint64)[:, None]
     with np.errstate(over="ignore"):
-        mixed = start + _STEP * (np.asarray(image_index, dtype=np.uint64) + np.uint64(1))
+        mixed = start + _STEP * (
+            np.asarray(image_index, dtype=np.uint64) + np.uint64(1)
+        )
         mixed = (mixed ^ (mixed >> np.uint64(30))) * _MIX[0]
         mixed = (mixed ^ (mixed >> np.uint64(27))) * _MIX[1]
     return mixed ^ (mixed >> np.uint64(31))

@@ -9,7 +9,9 @@ from pandera.errors import SchemaErrors
 from data.errors import DataContractError
 
 
-def checked(table: pd.DataFrame, schema: pa.DataFrameSchema, source: object) -> pd.DataFrame:
+def checked(
+    table: pd.DataFrame, schema: pa.DataFrameSchema, source: object
+) -> pd.DataFrame:
     """Return ``table`` with the schema's types, or say what is wrong with it.
 
     Parameters
@@ -83,7 +85,11 @@ def read_csv(path: Path, schema: pa.DataFrameSchema) -> pd.DataFrame:
         raise DataContractError(
             f"{path} does not exist. Check the path, or run the step that writes it."
         ) from error
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+    except (
+        pd.errors.ParserError,
+        pd.errors.EmptyDataError,
+        UnicodeDecodeError,
+    ) as error:
         raise DataContractError(
             f"{path} is not a CSV with a header ({error}). Export the table again."
         ) from error

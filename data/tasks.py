@@ -216,8 +216,7 @@ class TaskSet:
                 )
             names = [str(one) for one in self.units]
             raise DataContractError(
-                f"Unit '{unit}' is not in this task set."
-                f" {near_names(str(unit), names)}"
+                f"Unit '{unit}' is not in this task set. {near_names(str(unit), names)}"
             )
         return self._row[unit]
 
@@ -315,8 +314,10 @@ def _check_size(recording: Recording, config: TaskConfig) -> None:
         )
     if config.difficulty != "easy":
         start = _query_start(n_images, config)
-        if not config.n_tasks * config.n_explanations <= start <= (
-            n_images // 2 - config.n_tasks
+        if (
+            not config.n_tasks * config.n_explanations
+            <= start
+            <= (n_images // 2 - config.n_tasks)
         ):
             raise DataContractError(
                 f"The percentile {config.difficulty:g} of {n_images} images starts the"
@@ -362,7 +363,9 @@ def _ends(
 
 def _ranked(
     recording: Recording, unit: UnitId
-) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.int32], NDArray[np.float32]]:
+) -> tuple[
+    NDArray[np.int32], NDArray[np.float32], NDArray[np.int32], NDArray[np.float32]
+]:
     if unit not in recording.full:
         raise DataContractError(
             f"Unit '{unit}' has no full activations in this recording; a percentile"

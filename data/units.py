@@ -48,4 +48,6 @@ def near_names(name: str, known: Iterable[str], *, most: int = 3) -> str:
     near = difflib.get_close_matches(name, known, n=most, cutoff=0.5)
     shown = near or known[:most]
     text = ", ".join(repr(other) for other in shown)
-    return f"Did you mean {text}?" if near else f"There are {len(known)}, such as {text}."
+    return (
+        f"Did you mean {text}?" if near else f"There are {len(known)}, such as {text}."
+    )
