@@ -31,12 +31,12 @@ setup: .venv/.installed experiment_server/static/bundle/.built \
 	touch $@
 
 $(CLIENT)/node_modules/.installed: $(CLIENT)/package-lock.json | .venv/.installed
-	$(WITH_NODE) npm ci --prefix $(CLIENT)
+	@$(WITH_NODE) npm ci --prefix $(CLIENT)
 	touch $@
 
 experiment_server/static/bundle/.built: $(CLIENT)/node_modules/.installed \
 	$(CLIENT)/build.mjs $(CLIENT)/src $(wildcard $(CLIENT)/src/* $(CLIENT)/src/*/*)
-	$(WITH_NODE) npm run --prefix $(CLIENT) build
+	@$(WITH_NODE) npm run --prefix $(CLIENT) build
 	touch $@
 
 # Filled under another name and renamed, so that a half-filled folder is never used.
@@ -44,7 +44,7 @@ experiment_server/static/bundle/.built: $(CLIENT)/node_modules/.installed \
 .tools/chromium/.installed: $(CHROMIUM)/package-lock.json | .venv/.installed
 	rm -rf .tools/chromium .tools/chromium.part
 	mkdir -p .tools/chromium.part
-	set -e; if .venv/bin/python -m experiment_server.browser; then exit; fi; \
+	@set -e; if .venv/bin/python -m experiment_server.browser; then exit; fi; \
 	cp $(CHROMIUM)/package*.json $(CHROMIUM)/.npmrc $(CHROMIUM)/unpack.mjs \
 		.tools/chromium.part; \
 	cd .tools/chromium.part; $(WITH_NODE) \
@@ -56,7 +56,7 @@ experiment_server/static/bundle/.built: $(CLIENT)/node_modules/.installed \
 	rm -rf .tools/pictures .tools/pictures.part
 	mkdir -p .tools/pictures.part
 	cp $(PICTURES)/package*.json $(PICTURES)/.npmrc .tools/pictures.part
-	cd .tools/pictures.part; $(WITH_NODE) npm ci
+	@cd .tools/pictures.part; $(WITH_NODE) npm ci
 	mv .tools/pictures.part .tools/pictures
 	touch $@
 
@@ -65,7 +65,7 @@ check: setup
 	.venv/bin/ruff format --check $(SOURCES)
 	.venv/bin/mypy
 	.venv/bin/lint-imports
-	$(WITH_NODE) npm run --prefix $(CLIENT) check
+	@$(WITH_NODE) npm run --prefix $(CLIENT) check
 
 fix: .venv/.installed
 	.venv/bin/ruff check --fix $(SOURCES)
