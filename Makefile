@@ -44,7 +44,7 @@ experiment_server/static/bundle/.built: $(CLIENT)/node_modules/.installed \
 .tools/chromium/.installed: $(CHROMIUM)/package-lock.json | .venv/.installed
 	rm -rf .tools/chromium .tools/chromium.part
 	mkdir -p .tools/chromium.part
-	@set -e; if .venv/bin/python -m experiment_server.browser; then exit; fi; \
+	@set -e; if .venv/bin/python -m experiment_server.browser 2>/dev/null; then exit; fi; \
 	cp $(CHROMIUM)/package*.json $(CHROMIUM)/.npmrc $(CHROMIUM)/unpack.mjs \
 		.tools/chromium.part; \
 	cd .tools/chromium.part; $(WITH_NODE) \
