@@ -1,0 +1,1 @@
+"""Networks and images to recordings, tasks and a compiled study."""

