@@ -74,7 +74,7 @@ Verdict = tuple[float | None, bool]
 def practice_rounds(
     responses: pd.DataFrame, session: pd.Series, criteria: ExclusionCriteria
 ) -> Verdict:
-    """Rounds of practice that were needed."""
+    """Count the rounds of practice that were needed."""
     value = int(session["n_practice_rounds"])
     return value, _above(value, criteria.max_practice_rounds)
 

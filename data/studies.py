@@ -1,0 +1,302 @@
+"""A compiled study: all that a server, a lab or an archive needs to run it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import pydantic
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from data.errors import DataContractError
+from data.files import folder_hash, read_json, write_json
+from data.formats import Header, read_header, write_header
+from data.images import DISPLAY_SIDE
+from data.tasks import Task
+from data.units import UnitId
+
+Polarity = Literal["positive", "negative"]
+Side = Literal["left", "right"]
+Row = Literal["upper", "lower"]
+Kind = Literal["example", "practice", "main", "catch", "instructed"]
+
+ATLAS_COLUMNS = 5
+
+
+class StudyConfig(BaseModel):
+    """The settings of a study. Times in ms; sizes in CSS pixels."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    study_id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
+    title: str = "Which image belongs to the right?"
+    language: Literal["en"] = "en"
+    contact: str = Field("the researchers who sent you here", min_length=1)
+    n_slots: int = Field(ge=1, description="sessions to fill with valid data")
+    n_main_trials: int = Field(ge=1, description="per session")
+    n_catch_trials: int = Field(5, ge=0, description="per session")
+    n_instructed_trials: int = Field(2, ge=0, description="per session")
+    n_obvious_practice: int = Field(4, ge=0, description="per practice round")
+    n_less_obvious_practice: int = Field(1, ge=0, description="per practice round")
+    max_practice_rounds: int = Field(3, ge=1)
+    confidence_levels: int = Field(3, ge=2, le=6)
+    sides: Literal["balanced", "fixed"] = Field(
+        "balanced", description="fixed: positive explanations always right, as in IMI"
+    )
+    feedback: Literal["practice", "all", "none"] = "practice"
+    show_score: bool = Field(False, description="running count of correct answers")
+    lock_ms: int = Field(500, ge=0, description="answers are locked after onset")
+    feedback_delay_ms: int = Field(350, ge=0)
+    feedback_ms: int = Field(1150, ge=0)
+    break_every: int | None = Field(20, ge=1, description="main trials between breaks")
+    min_window: tuple[int, int] = (940, 600)
+    lease_minutes: float = Field(60, gt=0, description="of a slot without an answer")
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any], source: object = "The study") -> Self:
+        """Check settings.
+
+        Raises
+        ------
+        DataContractError
+            Names the first setting that is missing, unknown or out of range.
+        """
+        try:
+            return cls(**settings)
+        except pydantic.ValidationError as error:
+            first = error.errors()[0]
+            name = ".".join(str(part) for part in first["loc"]) or "settings"
+            raise DataContractError(
+                f"{source}: {name!r} is {first['input']!r};"
+                f" {first['msg'][0].lower()}{first['msg'][1:]}. Mend this setting."
+            ) from error
+
+    @model_validator(mode="after")
+    def _practice_has_trials(self) -> Self:
+        if self.n_obvious_practice + self.n_less_obvious_practice == 0:
+            raise ValueError("a practice round needs at least one trial")
+        return self
+
+
+IMI_PRESET: dict[str, Any] = {
+    "n_main_trials": 40,
+    "n_catch_trials": 5,
+    "n_instructed_trials": 0,
+    "sides": "fixed",
+    "feedback": "all",
+    "show_score": True,
+    "lock_ms": 1500,
+    "break_every": None,
+}
+"""What IMI did, where our own defaults differ."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cells:
+    """Which cell of the atlas holds which image; cells count row by row from 0.
+
+    This is the answer: it stays on the server.
+    """
+
+    positive_query: int
+    negative_query: int
+    positive_explanations: tuple[int, ...]
+    negative_explanations: tuple[int, ...]
+
+    def query(self, polarity: Polarity) -> int:
+        """Return the cell of a query."""
+        return self.positive_query if polarity == "positive" else self.negative_query
+
+    def explanations(self, polarity: Polarity) -> tuple[int, ...]:
+        """Return the cells of a polarity's explanations, the most extreme first."""
+        if polarity == "positive":
+            return self.positive_explanations
+        return self.negative_explanations
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyTrial:
+    """One task in its place in a study, with its atlas.
+
+    Attributes
+    ----------
+    trial_id : str
+        Opaque and unique in the study.
+    kind : str
+        "example" trials stand in the instructions only.
+    obvious : bool or None
+        For practice trials.
+    task : Task
+        Its queries are as shown: those of a catch trial are also explanations.
+    group : str or None
+        The group that the unit was selected for.
+    explanation_method, difficulty : str
+    atlas : str
+        File name in ``atlases/``; says nothing about the trial.
+    atlas_sha256 : str
+    cells : Cells
+    instructed_query : "upper", "lower" or None
+        What the instruction of an instructed trial asks for.
+    """
+
+    trial_id: str
+    kind: Kind
+    task: Task
+    atlas: str
+    atlas_sha256: str
+    cells: Cells
+    group: str | None = None
+    obvious: bool | None = None
+    explanation_method: str = "natural"
+    difficulty: str = "easy"
+    instructed_query: Row | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Presentation:
+    """A trial as one participant is to see it."""
+
+    trial_id: str
+    positive_side: Side
+    upper_query: Polarity
+
+    @property
+    def right_polarity(self) -> Polarity:
+        """The polarity on the right, which the question is about."""
+        return "positive" if self.positive_side == "right" else "negative"
+
+    def shown(self, row: Row) -> Polarity:
+        """Return the polarity of the query in a row."""
+        if row == "upper":
+            return self.upper_query
+        return "negative" if self.upper_query == "positive" else "positive"
+
+
+def correct_row(trial: StudyTrial, presentation: Presentation) -> Row:
+    """Return the row whose choice is correct."""
+    if trial.instructed_query is not None:
+        return trial.instructed_query
+    upper_is_right = presentation.upper_query == presentation.right_polarity
+    return "upper" if upper_is_right else "lower"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Study:
+    """A study as it lies in its folder.
+
+    Attributes
+    ----------
+    folder : Path
+    config : StudyConfig
+    trials : mapping of str to StudyTrial
+        By trial id.
+    slots : tuple of tuple of Presentation
+        What the session of each slot shows after practice, in order.
+    texts : mapping
+        'consent' (str), 'consent_version' (str), 'instructions' (list of pages with
+        'text' and 'highlight'), 'debrief' (str); paragraphs are separated by an empty
+        line, **bold** is the only markup.
+    header : Header
+    """
+
+    folder: Path
+    config: StudyConfig
+    trials: Mapping[str, StudyTrial]
+    slots: tuple[tuple[Presentation, ...], ...]
+    texts: Mapping[str, Any]
+    header: Header = field(repr=False)
+
+    def of_kind(self, kind: Kind) -> list[StudyTrial]:
+        """Return the trials of one kind, by id."""
+        trials = sorted(self.trials.values(), key=lambda trial: trial.trial_id)
+        return [trial for trial in trials if trial.kind == kind]
+
+    def atlas_path(self, trial: StudyTrial) -> Path:
+        """Return where the trial's atlas lies."""
+        return self.folder / "atlases" / trial.atlas
+
+
+def n_cells(n_explanations: int) -> int:
+    """Return how many images an atlas holds."""
+    return 2 + 2 * n_explanations
+
+
+def cell_position(cell: int) -> tuple[int, int]:
+    """Return the left and top of a cell in atlas pixels."""
+    row, column = divmod(cell, ATLAS_COLUMNS)
+    return column * DISPLAY_SIDE, row * DISPLAY_SIDE
+
+
+def atlas_size(n_explanations: int) -> tuple[int, int]:
+    """Return width and height of an atlas in pixels, both multiples of 16."""
+    rows = -(-n_cells(n_explanations) // ATLAS_COLUMNS)
+    return ATLAS_COLUMNS * DISPLAY_SIDE, rows * DISPLAY_SIDE
+
+
+def write_study_files(
+    folder: Path,
+    *,
+    config: StudyConfig,
+    trials: Sequence[StudyTrial],
+    slots: Sequence[Sequence[Presentation]],
+    texts: Mapping[str, Any],
+    header: Header,
+) -> None:
+    """Write all but the atlases: ``study.json``, ``texts.json`` and ``server/``.
+
+    ``server/`` holds the answers and is never sent to a browser.
+    """
+    write_json(folder / "server" / "trials.json", [asdict(one) for one in trials])
+    write_json(
+        folder / "server" / "slots.json",
+        [[asdict(one) for one in slot] for slot in slots],
+    )
+    write_json(folder / "texts.json", dict(texts))
+    write_header(folder / "study.json", header, settings=config.model_dump(mode="json"))
+
+
+def read_study(folder: Path) -> Study:
+    """Read a compiled study.
+
+    Raises
+    ------
+    DataContractError
+        A part is missing, broken or of another version.
+    """
+    folder = Path(folder)
+    header, own = read_header(folder / "study.json", format="study", versions=(1,))
+    config = StudyConfig.of(own["settings"], folder / "study.json")
+    listed = folder / "server" / "trials.json"
+    try:
+        trials = [_trial(entry) for entry in read_json(listed)]
+        slots = tuple(
+            tuple(Presentation(**one) for one in slot)
+            for slot in read_json(folder / "server" / "slots.json")
+        )
+    except (KeyError, TypeError) as error:
+        raise DataContractError(
+            f"{listed} or slots.json beside it is not what 'unitscope compile' writes"
+            f" ({error}). Compile the study again."
+        ) from error
+    return Study(
+        folder=folder,
+        config=config,
+        trials={trial.trial_id: trial for trial in trials},
+        slots=slots,
+        texts=read_json(folder / "texts.json"),
+        header=header,
+    )
+
+
+def _trial(entry: dict[str, Any]) -> StudyTrial:
+    task, cells = dict(entry["task"]), dict(entry["cells"])
+    for part in (task, cells):
+        for name in ("positive_explanations", "negative_explanations"):
+            part[name] = tuple(part[name])
+    task["unit"] = UnitId(**task["unit"])
+    return StudyTrial(**(entry | {"task": Task(**task), "cells": Cells(**cells)}))
+
+
+def study_fingerprint(folder: Path) -> str:
+    """Hash of all that a study holds; a database belongs to one study."""
+    return folder_hash(folder)
