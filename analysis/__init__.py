@@ -1,0 +1,1 @@
+"""Numbers from tables: human scores, agreement, groups, figures and the report."""
