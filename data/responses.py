@@ -109,6 +109,9 @@ SESSIONS = pa.DataFrameSchema(
         "session_id": pa.Column(str, unique=True, description="unique text"),
         "participant_id": _text(),
         "study_id": _text(),
+        "slot": pa.Column(
+            "Int64", pa.Check.ge(0), nullable=True, description="from 0, or empty"
+        ),
         "recruiter": _text(),
         "status": _one_of(STATUSES),
         "created_at": _text(),
@@ -134,6 +137,7 @@ SESSIONS = pa.DataFrameSchema(
 )
 """One row a session, also those that ended early.
 
+'slot' is the place in the design that the session filled, empty for test runs.
 'instruction_time_s' is from the first instruction page to the first practice trial,
 'total_time_s' from the first instruction page to the end of the last trial, both
 None where they were not reached. 'n_focus_losses' counts how often the window lost
