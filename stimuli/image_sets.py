@@ -68,7 +68,8 @@ def describe(
             f"'--near-duplicates' is {near_bits}; it must be in [0, 256], the bits of"
             " the hash that may differ."
         )
-    whole, rows, hashes, dropped = [], [], [], []
+    whole, rows, hashes = [], [], []
+    dropped: list[tuple[str, str, str | None, int | None]] = []
     for photograph in photographs:
         try:
             row, image_hash = _read(photograph, hashed=near_bits is not None)

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections import Counter
 from pathlib import Path
 
 from data.command_line import existing_path, progress, run_command
@@ -93,8 +94,8 @@ def summary(described: Described, out: Path) -> str:
         f"{len(described.kept)} images, {int((~broken).sum())} near-duplicates and"
         f" {int(broken.sum())} broken files left out (see {out / 'dropped.csv'})"
     ]
-    origins = described.manifest[["source", "licence"]].dropna(how="all")
-    counts = origins.value_counts(dropna=False, sort=False)
-    for (source, licence), count in counts.items():
-        lines.append(f"  {count:>5}  {source}: {licence}")
+    origins = [(photo.source, photo.licence) for photo in described.kept]
+    for (source, licence), count in sorted(Counter(origins).items(), key=str):
+        if source or licence:
+            lines.append(f"  {count:>5}  {source}: {licence}")
     return "\n".join([*lines, f"Image set: {out}", ""])

@@ -251,8 +251,8 @@ def _check_finite(values: np.ndarray, layer: str, images: ImageSet, start: int) 
     if bad.any():
         image, channel = np.argwhere(bad)[0]
         raise DataContractError(
-            f"Channel {channel} of layer {layer!r} is {values[image, channel]} for image"
-            f" {images.image_ids[start + image]!r}; activations must be finite."
+            f"Channel {channel} of layer {layer!r} is {values[image, channel]} for"
+            f" image {images.image_ids[start + image]!r}; activations must be finite."
             " Check the network and its preprocessing."
         )
 

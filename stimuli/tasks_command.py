@@ -100,9 +100,9 @@ def summary(tasks: TaskSet) -> str:
         f" {int((without & ~constant).sum()):,} have tied queries"
     ]
     if len(with_tasks):
-        worst = with_tasks.loc[with_tasks["tie_share"].idxmax()]
+        worst = with_tasks.sort_values(["tie_share", "unit"]).iloc[-1]
         lines.append(
-            f"Largest share of tied images among units with tasks:"
+            "Largest share of tied images among units with tasks:"
             f" {worst['tie_share']:.3f} ({worst['unit']})"
         )
     return "\n".join(lines)
