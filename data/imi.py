@@ -145,7 +145,7 @@ def write_imi(path: Path, table: pd.DataFrame) -> None:
     """
     written = table[list(IMI_COLUMNS)]
     if table.attrs.get("decimals"):
-        written = written.astype({"batch": "float64", "channel": "float64"})
+        written = written.astype({"batch": "Float64", "channel": "Float64"})
     write_response_csv(path, written)
 
 
@@ -296,6 +296,8 @@ def imi_table(
         shown, on=["session_id", "trial_index"], how="left", validate="1:1"
     )
     checks = _check_columns(responses, complete)
+    # IMI's task is our session's slot; its batch is our task's number.
+    rows = rows.rename(columns={"task_id": "our_task", "task_number": "our_number"})
     rows = rows.merge(checks, on="session_id", validate="m:1")
     table = _trial_columns(rows, confidence_levels).join(rows[list(checks.columns[1:])])
     return checked(table[list(IMI_COLUMNS)], IMI_TABLE, "the export")
@@ -339,7 +341,7 @@ def _trial_columns(rows: pd.DataFrame, confidence_levels: int) -> pd.DataFrame:
             "internal_node_id": pd.Series(block, rows.index, dtype="str") + within,
             "participant_id": rows["participant_id"],
             "corrected_trial_index": corrected,
-            "batch": _whole(rows["task_number"].mask(catch, -1), practice),
+            "batch": _whole(rows["our_number"].mask(catch, -1), practice),
             "channel": _whole(pd.Series([unit.channel for unit in units]), practice),
             "layer": pd.Series([unit.layer for unit in units]).mask(practice),
             "mode": rows["explanation_method"]

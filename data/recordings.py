@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
@@ -229,13 +230,13 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
         There is no such file, or it is no whole NPZ.
     """
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
     except FileNotFoundError as error:
         raise DataContractError(
             f"{path} does not exist. Check the path, or run the step that writes it."
         ) from error
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
         raise DataContractError(
             f"{path} is not a whole NPZ file ({error}). Make the file again."
         ) from error
