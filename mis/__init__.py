@@ -1,0 +1,1 @@
+"""The machine observer: encoders, the feature store and the score (MIS)."""
