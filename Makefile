@@ -72,6 +72,7 @@ fix: .venv/.installed
 	.venv/bin/ruff format $(SOURCES)
 
 test: check
+	@$(WITH_NODE) npm run --prefix $(CLIENT) --if-present test
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2 --dist loadfile
 
 serve: setup

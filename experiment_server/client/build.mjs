@@ -1,5 +1,5 @@
-// Bundles the page into ../static/bundle; make setup runs it, and the server
-// refuses to start without what it writes.
+// Bundles the pages into ../static/bundle, from where the server sends them;
+// make setup runs it.
 import { readdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
