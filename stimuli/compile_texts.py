@@ -1,0 +1,133 @@
+"""What a study tells its participants, filled in from its settings."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from data.errors import DataContractError
+from data.files import bytes_hash
+from data.studies import StudyConfig
+
+TEXTS = Path(__file__).parent / "study_texts"
+
+HIGHLIGHTS = (
+    "none",
+    "left",
+    "right",
+    "queries",
+    "question",
+    "upper_buttons",
+    "lower_buttons",
+    "confidence",
+    "frame",
+)
+"""Parts of the trial that a page of the instructions can point at."""
+
+INSTRUCTION_TIME_S = 100
+TRIAL_TIME_S = 8.5
+"""IMI's sessions of 45 trials took 390 to 628 s, 70 to 127 s of it instructions."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of the instructions.
+
+    Attributes
+    ----------
+    text : str
+        Paragraphs separated by an empty line; **bold** is the only markup.
+    highlight : str
+        One of :data:`HIGHLIGHTS`.
+    """
+
+    text: str
+    highlight: str
+
+
+def study_texts(config: StudyConfig, n_explanations: int) -> dict[str, Any]:
+    """Return all texts of a study, as they are shown.
+
+    Returns
+    -------
+    dict
+        'consent', 'consent_version' (changes with every word of the consent),
+        'instructions' (list of 'text' and 'highlight'), 'debrief'.
+    """
+    folder = TEXTS / config.language
+    words = _words(config, n_explanations)
+    consent = _filled(folder / "consent.md", words)
+    return {
+        "consent": consent,
+        "consent_version": bytes_hash(consent.encode())[:12],
+        "instructions": [
+            {"text": page.text, "highlight": page.highlight}
+            for page in instruction_pages(
+                _filled(folder / "instructions.md", words), _situation(config)
+            )
+        ],
+        "debrief": _filled(folder / "debrief.md", words),
+    }
+
+
+def expected_minutes(config: StudyConfig) -> int:
+    """Return how long a session takes by IMI's pace, rounded up."""
+    n_trials = _n_trials(config) + _n_practice(config)
+    return int(-(-(INSTRUCTION_TIME_S + TRIAL_TIME_S * n_trials) // 60))
+
+
+def instruction_pages(text: str, situation: dict[str, str]) -> list[Page]:
+    """Cut the instructions into pages and keep those that fit the study.
+
+    A line ``---`` ends a page. A page begins with ``highlight: NAME``; the line
+    ``only: NAME VALUE`` keeps it for studies of that kind.
+
+    Raises
+    ------
+    DataContractError
+        A page has no highlight, or one that the participant's page doesn't know.
+    """
+    pages = []
+    for part in text.split("\n---\n"):
+        head, _, body = part.strip().partition("\n\n")
+        marks = dict(line.split(": ", 1) for line in head.splitlines())
+        if marks.get("highlight") not in HIGHLIGHTS:
+            raise DataContractError(
+                f"A page of the instructions has the highlight"
+                f" {marks.get('highlight')!r}; it must be one of {HIGHLIGHTS}."
+            )
+        name, _, value = marks.get("only", "").partition(" ")
+        if not name or situation[name] == value:
+            pages.append(Page(body.strip(), marks["highlight"]))
+    return pages
+
+
+def _filled(path: Path, words: dict[str, str]) -> str:
+    return Template(path.read_text(encoding="utf-8")).substitute(words).strip()
+
+
+def _words(config: StudyConfig, n_explanations: int) -> dict[str, str]:
+    return {
+        "n_trials": str(_n_trials(config)),
+        "minutes": str(expected_minutes(config)),
+        "contact": config.contact,
+        "n_explanations": str(n_explanations),
+        "confidence_levels": str(config.confidence_levels),
+        "n_practice": str(_n_practice(config)),
+        "max_practice_rounds": str(config.max_practice_rounds),
+    }
+
+
+def _situation(config: StudyConfig) -> dict[str, str]:
+    return {
+        "feedback": config.feedback,
+        "instructed": "yes" if config.n_instructed_trials else "no",
+    }
+
+
+def _n_trials(config: StudyConfig) -> int:
+    return config.n_main_trials + config.n_catch_trials + config.n_instructed_trials
+
+
+def _n_practice(config: StudyConfig) -> int:
+    return config.n_obvious_practice + config.n_less_obvious_practice
