@@ -46,7 +46,7 @@ class Inclusion:
         As :func:`data.exclusion.exclusion_table` returns it, test runs left out.
     excluded : DataFrame
         One row an excluded session: 'session_id', 'criteria' (joined by a comma),
-        'observer' (the program that answered; null for a person).
+        'simulated', 'observer' (the program that answered, where it is named).
     criteria : DataFrame
         One row a criterion that is on: 'criterion', 'rule' (in words), 'n_excluded',
         'n_only' (excluded by this one alone).
@@ -132,8 +132,8 @@ def _n_simulated(responses: Responses) -> int:
 
 def _excluded(hits: pd.DataFrame, complete: pd.DataFrame) -> pd.DataFrame:
     joined = hits.groupby("session_id")["criterion"].agg(", ".join).rename("criteria")
-    table = complete[["session_id", "observer"]].merge(joined, on="session_id")
-    return table[["session_id", "criteria", "observer"]].reset_index(drop=True)
+    table = complete.merge(joined, on="session_id")
+    return table[["session_id", "criteria", "simulated", "observer"]]
 
 
 def _criteria_table(hits: pd.DataFrame, criteria: ExclusionCriteria) -> pd.DataFrame:

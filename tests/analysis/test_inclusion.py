@@ -46,9 +46,15 @@ def test_an_excluded_session_is_listed_with_every_criterion_it_broke(rng):
         {
             "session_id": "s001",
             "criteria": "catch_trials, total_response_time",
+            "simulated": True,
             "observer": "careless",
         },
-        {"session_id": "s003", "criteria": "catch_trials", "observer": "table"},
+        {
+            "session_id": "s003",
+            "criteria": "catch_trials",
+            "simulated": True,
+            "observer": "table",
+        },
     ]
     counts = kept.criteria.set_index("criterion")
     assert counts.loc["catch_trials", ["n_excluded", "n_only"]].tolist() == [2, 1]

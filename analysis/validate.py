@@ -1,0 +1,289 @@
+"""Hold human scores against machine scores: a study's, or the published ones."""
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from data.command_line import add_seed, existing_path, run_command, say
+from data.files import file_hash, folder_hash
+from data.formats import Header, software_versions, write_header
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from analysis.claims import Claim
+    from analysis.report import Report
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Describe the options."""
+    parser = argparse.ArgumentParser(
+        prog="unitscope validate",
+        description=(
+            "Score units by people (HIS), hold a machine's score (MIS) against it, and"
+            " write a report. Without arguments: reproduce published numbers."
+            " Exit status: 0 all checks hold, 1 one fell short, 2 could not run."
+        ),
+    )
+    parser.add_argument(
+        "responses",
+        nargs="?",
+        type=existing_path,
+        help="folder that 'unitscope export' wrote, or a CSV in IMI's form",
+    )
+    parser.add_argument(
+        "scores",
+        nargs="?",
+        type=existing_path,
+        help="folder that 'unitscope score' wrote, or a table with 'unit' and 'mis'",
+    )
+    parser.add_argument(
+        "--selection",
+        type=existing_path,
+        metavar="FOLDER",
+        help="groups of units (default: those of the responses)",
+    )
+    parser.add_argument(
+        "--criteria",
+        default="imi",
+        metavar="imi|none|FILE",
+        help="which sessions are excluded; FILE is TOML or JSON (default imi)",
+    )
+    parser.add_argument(
+        "--explanation-method",
+        choices=("natural", "synthetic"),
+        help="where the responses mix them",
+    )
+    parser.add_argument(
+        "--difficulty", help="where the responses mix them, such as easy"
+    )
+    parser.add_argument(
+        "--min-r", type=_share, metavar="R", help="least Pearson r that passes"
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="FOLDER", help="write report.html and figures here"
+    )
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="write every number here"
+    )
+    add_seed(parser)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command. Exit status: 0 passed, 1 fell short, 2 could not run."""
+    parser = build_parser()
+
+    def command(arguments: argparse.Namespace) -> int:
+        if arguments.responses is None:
+            _refuse_options_of_a_study(parser, arguments)
+            return _reproduce(arguments)
+        if arguments.scores is None:
+            parser.error("the scores are missing; give RESPONSES and SCORES")
+        return _validate(arguments)
+
+    return run_command(parser, command, None if argv is None else list(argv))
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not -1 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} must be in [-1, 1]")
+    return value
+
+
+def _refuse_options_of_a_study(
+    parser: argparse.ArgumentParser, arguments: argparse.Namespace
+) -> None:
+    names = ("selection", "explanation_method", "difficulty", "min_r", "out")
+    for name in names:
+        if getattr(arguments, name) is not None:
+            option = name.replace("_", "-")
+            parser.error(f"--{option} needs RESPONSES and SCORES")
+
+
+def _validate(arguments: argparse.Namespace) -> int:
+    from analysis.report import text_report, write_json_report, write_report
+    from analysis.wording import warnings_of
+
+    say("Reading responses and scores, resampling …")
+    report = _report(arguments)
+    for warning in warnings_of(report.agreement):
+        say(f"note: {warning}")
+    if arguments.out:
+        write_report(arguments.out, report)
+    if arguments.json:
+        write_json_report(arguments.json, report)
+    sys.stdout.write(text_report(report))
+    if arguments.out:
+        print(f"\nReport: {arguments.out / 'report.html'}")
+    return 0 if report.holds else 1
+
+
+def _report(arguments: argparse.Namespace) -> "Report":
+    """Read what the arguments name and compute everything."""
+    from analysis.agreement import agreement, in_condition
+    from analysis.calibration import calibration
+    from analysis.inclusion import read_criteria
+    from analysis.report import Report
+    from analysis.wording import Check
+    from data.responses import read_responses
+    from data.scores import read_score_table
+
+    criteria = read_criteria(arguments.criteria)
+    responses = in_condition(
+        read_responses(arguments.responses),
+        arguments.explanation_method,
+        arguments.difficulty,
+    )
+    found = agreement(
+        responses,
+        read_score_table(arguments.scores),
+        criteria=criteria,
+        seed=arguments.seed,
+        groups=_selected_groups(arguments.selection),
+    )
+    tasks = _task_scores(arguments.scores)
+    required = arguments.min_r
+    inputs = _inputs(arguments)
+    return Report(
+        agreement=found,
+        calibration=(
+            None if tasks is None else calibration(found.inclusion.main, tasks)
+        ),
+        checks=(
+            ()
+            if required is None
+            else (
+                Check(
+                    name="Pearson r of MIS and HIS",
+                    value=found.correlations[0].estimate,
+                    required=required,
+                ),
+            )
+        ),
+        seed=arguments.seed,
+        criteria=arguments.criteria,
+        inputs={kind: str(path) for kind, path in inputs.items()},
+        made_from={kind: _fingerprint(path) for kind, path in inputs.items()},
+    )
+
+
+def _inputs(arguments: argparse.Namespace) -> dict[str, Path]:
+    named = {
+        kind: getattr(arguments, kind) for kind in ("responses", "scores", "selection")
+    }
+    if arguments.criteria not in {"imi", "none"}:
+        named["criteria"] = Path(arguments.criteria)
+    return {kind: path for kind, path in named.items() if path is not None}
+
+
+def _fingerprint(path: Path) -> str:
+    return folder_hash(path) if path.is_dir() else file_hash(path)
+
+
+def _selected_groups(path: Path | None) -> Mapping[str, str] | None:
+    if path is None:
+        return None
+    from data.selections import read_selection
+
+    units = read_selection(path).units
+    return dict(zip(units["unit"], units["group"], strict=True))
+
+
+def _task_scores(path: Path) -> "pd.DataFrame | None":
+    from data.scores import read_scores
+
+    return read_scores(path).tasks if path.is_dir() else None
+
+
+def _reproduce(arguments: argparse.Namespace) -> int:
+    """Print published numbers with ours beside them."""
+    from analysis.claims import claims_hold, published_claims
+    from data.published import read_borowski2021, read_imi_model_scores
+
+    borowski, imi = read_borowski2021(), read_imi_model_scores()
+    claims = published_claims(borowski, seed=arguments.seed)
+    if arguments.json:
+        _write_claims(arguments.json, claims, arguments.seed)
+    print("\n".join(_claim_lines(borowski.title, claims)))
+    print()
+    print("\n".join(_model_lines(imi.title, imi.table)))
+    held = sum(claim.holds for claim in claims)
+    print(f"\n{held} of {len(claims)} numbers reproduced.")
+    return 0 if claims_hold(claims) else 1
+
+
+def _claim_lines(title: str, claims: "Sequence[Claim]") -> list[str]:
+    from analysis.wording import interval, number, text_table
+
+    rows = [
+        (
+            claim.claim,
+            f"{number(claim.expected)} ± {claim.tolerance:g}",
+            claim.kind,
+            number(claim.ours),
+            interval(claim.ci_low, claim.ci_high),
+            claim.verdict,
+        )
+        for claim in claims
+    ]
+    header = ("claim", "value", "", "ours", "95% interval", "verdict")
+    return [
+        title,
+        f"{claims[0].n_units} units; intervals are BCa bootstraps over units.",
+        "",
+        *text_table(rows, header),
+        "",
+        "published: printed in the paper's abstract. reference: the paper has no such",
+        "number; another program computed it from the same answers and scores.",
+    ]
+
+
+def _model_lines(title: str, table: "pd.DataFrame") -> list[str]:
+    from analysis.wording import interval, number, text_table
+
+    natural = table[table["explanation_method"] == "natural"].set_index("model")
+    synthetic = table[table["explanation_method"] == "synthetic"].set_index("model")
+    rows = []
+    for model in natural.sort_values("his", ascending=False).index:
+        cells = [str(model)]
+        for scores in (natural, synthetic):
+            known = scores.loc[model] if model in scores.index else None
+            cells += (
+                ["–", ""]
+                if known is None
+                else [
+                    number(known["his"]),
+                    interval(known["ci_low"], known["ci_high"]),
+                ]
+            )
+        rows.append((*cells, str(natural.loc[model, "n_units"])))
+    header = ("model", "natural", "95% interval", "synthetic", "95% interval", "units")
+    return [
+        f"{title} (as published, decoded from the figures of its project page)",
+        "",
+        *text_table(rows, header),
+    ]
+
+
+def _write_claims(path: Path, claims: "Sequence[Claim]", seed: int) -> None:
+    from dataclasses import asdict
+
+    rows: list[dict[str, Any]] = [
+        asdict(claim) | {"verdict": claim.verdict} for claim in claims
+    ]
+    header = Header(
+        format="claims",
+        version=1,
+        config={},
+        seed=seed,
+        software=software_versions("numpy", "scipy", "statsmodels"),
+    )
+    write_header(path, header, claims=rows)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
