@@ -1,0 +1,77 @@
+/** Atlases, fetched and decoded before they are needed. */
+
+import { setNotice } from "./notices";
+import { backOff } from "./waiting";
+
+const TIMEOUT_MS = 30_000;
+const ATTEMPTS_AHEAD = 5;
+
+export interface Atlas {
+  bitmap: ImageBitmap;
+  decode_ms: number;
+}
+
+/** The server has no such image for this session now. */
+export class Gone extends Error {}
+
+export class Atlases {
+  readonly #atlases = new Map<string, Promise<Atlas>>();
+
+  /** Fetch what comes next, and let go of all but this and what is kept. */
+  ahead(urls: readonly string[], keep: string): void {
+    for (const url of this.#atlases.keys()) {
+      if (url !== keep && !urls.includes(url)) this.release(url);
+    }
+    for (const url of urls) this.#begin(url, ATTEMPTS_AHEAD);
+  }
+
+  /** Return an atlas; repeats the request until the image is there. */
+  async get(url: string): Promise<Atlas> {
+    try {
+      return await this.#begin(url, ATTEMPTS_AHEAD);
+    } catch (error) {
+      if (error instanceof Gone) throw error;
+      return this.#begin(url, Infinity);
+    }
+  }
+
+  release(url: string): void {
+    const atlas = this.#atlases.get(url);
+    this.#atlases.delete(url);
+    atlas?.then(({ bitmap }) => bitmap.close()).catch(() => undefined);
+  }
+
+  #begin(url: string, attempts: number): Promise<Atlas> {
+    const begun = this.#atlases.get(url);
+    if (begun) return begun;
+    const atlas = load(url, attempts);
+    this.#atlases.set(url, atlas);
+    // A failure is forgotten, so that the next request starts anew.
+    atlas.catch(() => this.#atlases.delete(url));
+    return atlas;
+  }
+}
+
+async function load(url: string, attempts: number): Promise<Atlas> {
+  for (let failures = 0; ; failures += 1) {
+    try {
+      const atlas = await loadOnce(url);
+      setNotice("images", false);
+      return atlas;
+    } catch (error) {
+      if (error instanceof Gone || failures + 1 >= attempts) throw error;
+      if (failures >= 1) setNotice("images", true);
+      await backOff(failures);
+    }
+  }
+}
+
+async function loadOnce(url: string): Promise<Atlas> {
+  const reply = await fetch(url, { signal: AbortSignal.timeout(TIMEOUT_MS) });
+  if (reply.status === 404 || reply.status === 410) throw new Gone(url);
+  if (!reply.ok) throw new TypeError(`image: ${reply.status}`);
+  const blob = await reply.blob();
+  const before = performance.now();
+  const bitmap = await createImageBitmap(blob);
+  return { bitmap, decode_ms: performance.now() - before };
+}

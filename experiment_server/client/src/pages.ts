@@ -1,0 +1,65 @@
+/** Pages of text: a title, paragraphs, and buttons of which one ends the page. */
+
+import { element, paragraphs } from "./dom";
+
+export interface Action {
+  /** Stable name, for tests and simulated observers. */
+  name: string;
+  text: string;
+  primary?: boolean;
+}
+
+interface Page {
+  title: string;
+  text?: string;
+  more?: readonly Node[];
+  actions?: readonly Action[];
+}
+
+/** Show a page; resolves with the name of the action that was chosen. */
+export function page(host: HTMLElement, { title, text, more, actions }: Page): Promise<string> {
+  const heading = element("h1", { tabindex: -1 }, title);
+  const buttons = (actions ?? []).map((action) =>
+    element(
+      "button",
+      {
+        type: "button",
+        class: action.primary === false ? "" : "primary",
+        "data-action": action.name,
+      },
+      action.text,
+    ),
+  );
+  host.replaceChildren(
+    element(
+      "article",
+      { class: "page", "data-ready": "true" },
+      heading,
+      ...(text ? paragraphs(text) : []),
+      ...(more ?? []),
+      buttons.length ? element("div", { class: "actions" }, ...buttons) : null,
+    ),
+  );
+  host.closest("main")?.scrollTo(0, 0);
+  heading.focus({ preventScroll: true });
+  return new Promise((resolve) => {
+    for (const [index, button] of buttons.entries()) {
+      button.addEventListener("click", () => resolve(actions?.[index]?.name ?? ""), {
+        once: true,
+      });
+    }
+    if (buttons.length === 1) pressOnEnter(buttons[0]!, host);
+  });
+}
+
+/** Let Enter and Space press the only button of a page, wherever the focus is. */
+function pressOnEnter(button: HTMLButtonElement, host: HTMLElement): void {
+  host.firstElementChild?.addEventListener("keydown", (event) => {
+    const { key, repeat, target } = event as KeyboardEvent;
+    const takesKeys =
+      target instanceof HTMLButtonElement || target instanceof HTMLTextAreaElement;
+    if (takesKeys || repeat || (key !== "Enter" && key !== " ")) return;
+    event.preventDefault();
+    button.click();
+  });
+}
