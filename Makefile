@@ -78,3 +78,73 @@ test: check
 serve: setup
 	.venv/bin/unitscope serve $(STUDY)
 
+
+# The demo: every step of the README, in order, on real photographs and a trained
+# network. Each step is a file that the next one needs, so nothing is done twice.
+
+DEMO = artifacts/demo
+IMAGES ?=
+FROM = $(if $(IMAGES),--folder "$(IMAGES)",--packages)
+UNITSCOPE = .venv/bin/unitscope
+LAYERS = _blocks.2,_blocks.5,_blocks.10,_blocks.14,_conv_head
+REPORT = $(DEMO)/report/report.html
+
+.PHONY: demo FORCE
+
+demo: $(REPORT)
+	@cat $(DEMO)/report/summary.txt
+	@echo
+	@echo "Made in $(DEMO):"
+	@echo "  images/ recording/ tasks/   photographs, extreme images and tasks of each unit"
+	@echo "  scores/                     MIS of each unit (mis.parquet) and of each task"
+	@echo "  selection/ study/           the chosen units; the study that was served"
+	@echo "  answers.sqlite trial.png    the server's database; a trial as it was shown"
+	@echo "  export/responses.csv        IMI's 45 columns"
+	@echo "  export/responses.parquet    our own table, with sessions.parquet beside it"
+	@echo "  report/report.html          the report; report.json has every number"
+
+$(DEMO)/.images: FORCE
+	@mkdir -p $(DEMO)
+	@echo '$(FROM)' | cmp -s - $@ || echo '$(FROM)' > $@
+
+$(DEMO)/images/images.json: $(DEMO)/.images | setup
+	$(UNITSCOPE) images $(FROM) --out $(@D)
+
+$(DEMO)/recording/recording.json: $(DEMO)/images/images.json
+	$(UNITSCOPE) record --images $(<D) --network efficientnet-lite0 \
+		--layers $(LAYERS) --n-extremes 60 --check-labels --out $(@D)
+
+$(DEMO)/tasks/tasks.json: $(DEMO)/recording/recording.json
+	$(UNITSCOPE) tasks $(<D) --n-tasks 6 --n-explanations 9 --out $(@D)
+
+$(DEMO)/scores/scores.json: $(DEMO)/tasks/tasks.json
+	$(UNITSCOPE) score $(<D) --images $(DEMO)/images \
+		--encoder efficientnet-lite2 --out $(@D)
+
+$(DEMO)/selection/selection.json: $(DEMO)/scores/scores.json
+	$(UNITSCOPE) select --scores $(<D) --n 10 \
+		--groups easiest,random,hardest --out $(@D)
+
+$(DEMO)/study/study.json: $(DEMO)/selection/selection.json
+	$(UNITSCOPE) compile $(DEMO)/tasks --images $(DEMO)/images \
+		--selection $(<D) --scores $(DEMO)/scores --recording $(DEMO)/recording \
+		--study-id demo --slots 60 --main-trials 30 --out $(@D)
+
+# The simulated observers see with another network than the one that scored.
+$(DEMO)/observer/scores.json: $(DEMO)/tasks/tasks.json
+	$(UNITSCOPE) score $(<D) --images $(DEMO)/images \
+		--encoder efficientnet-lite1 --out $(@D)
+
+# A study that was compiled anew starts with an empty database.
+$(DEMO)/.simulated: $(DEMO)/study/study.json $(DEMO)/observer/scores.json
+	test ! -e $@ || rm -f $(DEMO)/answers.sqlite*
+	$(UNITSCOPE) simulate $(<D) --serve --database $(DEMO)/answers.sqlite \
+		--observer similarity --scores $(DEMO)/observer \
+		--sessions 60 --browser 3 --careless 9 --screenshot $(DEMO)/trial.png
+	touch $@
+
+$(DEMO)/export/export.json: $(DEMO)/.simulated
+	$(UNITSCOPE) export $(DEMO)/study --database $(DEMO)/answers.sqlite --out $(@D)
+
+$(REPORT): $(DEMO)/export/export.json $(DEMO)/scores/scores.json
+	$(UNITSCOPE) validate $(<D) $(DEMO)/scores --out $(@D)

@@ -1,0 +1,123 @@
+import itertools
+
+import pytest
+
+from data.errors import DataContractError
+from data.files import read_json, write_json
+from data.formats import Header
+from data.studies import (
+    Cells,
+    Presentation,
+    StudyConfig,
+    StudyTrial,
+    atlas_size,
+    cell_position,
+    correct_row,
+    n_cells,
+    read_study,
+    write_study_files,
+)
+from data.tasks import Task
+from data.units import UnitId
+
+TRIAL = StudyTrial(
+    trial_id="t1",
+    kind="main",
+    task=Task(
+        task_id="m::l::0#natural-easy#0",
+        unit=UnitId("m", "l", 0),
+        number=0,
+        positive_query="p.png",
+        negative_query="n.png",
+        positive_explanations=("a.png",),
+        negative_explanations=("b.png",),
+    ),
+    atlas="f00.jpg",
+    atlas_sha256="0" * 64,
+    cells=Cells(
+        positive_query=0,
+        negative_query=1,
+        positive_explanations=(2,),
+        negative_explanations=(3,),
+    ),
+    group="easiest",
+)
+SWAPPED = Presentation(trial_id="t1", positive_side="left", upper_query="negative")
+SETTINGS = {"study_id": "toy", "n_slots": 1, "n_main_trials": 1}
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("upper", ["positive", "negative"])
+def test_the_correct_query_has_the_polarity_of_the_right_side(side, upper):
+    presentation = Presentation(trial_id="t1", positive_side=side, upper_query=upper)
+    right = "positive" if side == "right" else "negative"
+    assert presentation.shown(correct_row(TRIAL, presentation)) == right
+
+
+def test_an_instruction_decides_which_row_is_correct():
+    instructed = StudyTrial(**(vars(TRIAL) | {"instructed_query": "lower"}))
+    for side, upper in itertools.product(("left", "right"), ("positive", "negative")):
+        presentation = Presentation(
+            trial_id="t1", positive_side=side, upper_query=upper
+        )
+        assert correct_row(instructed, presentation) == "lower"
+
+
+@pytest.mark.parametrize("n_explanations", [1, 4, 9, 12])
+def test_the_cells_of_an_atlas_fill_it_without_overlap(n_explanations):
+    width, height = atlas_size(n_explanations)
+    corners = {cell_position(cell) for cell in range(n_cells(n_explanations))}
+    assert len(corners) == n_cells(n_explanations)
+    assert all(x + 224 <= width and y + 224 <= height for x, y in corners)
+    assert all(number % 16 == 0 for corner in corners for number in corner)
+
+
+@pytest.fixture
+def study_folder(tmp_path):
+    write_study_files(
+        tmp_path,
+        config=StudyConfig.of(SETTINGS),
+        trials=[TRIAL],
+        slots=[[SWAPPED]],
+        texts={"consent": "May we?"},
+        header=Header(format="study", version=1, config={}, seed=3),
+    )
+    return tmp_path
+
+
+def test_a_study_reads_back_equal(study_folder):
+    study = read_study(study_folder)
+    assert study.trials == {"t1": TRIAL}
+    assert study.slots == ((SWAPPED,),)
+    assert study.config == StudyConfig.of(SETTINGS)
+
+
+def test_answers_stand_in_the_server_part_only(study_folder):
+    outside = [path for path in study_folder.iterdir() if path.is_file()]
+    assert sorted(path.name for path in outside) == ["study.json", "texts.json"]
+    for path in outside:
+        assert "positive_query" not in path.read_text()
+
+
+def test_a_trial_without_its_cells_is_refused(study_folder):
+    path = study_folder / "server" / "trials.json"
+    trials = read_json(path)
+    del trials[0]["cells"]
+    write_json(path, trials)
+    with pytest.raises(DataContractError, match=r"trials\.json.*'cells'"):
+        read_study(study_folder)
+
+
+@pytest.mark.parametrize(
+    ("setting", "match"),
+    [
+        ({"n_slots": 0}, "'n_slots' is 0; input should be greater"),
+        ({"colour": "blue"}, "'colour' is 'blue'; extra inputs are not permitted"),
+        ({"study_id": "My Study"}, "'study_id' is 'My Study'"),
+        ({"feedback": "some"}, "'feedback' is 'some'"),
+        ({"n_obvious_practice": 0, "n_less_obvious_practice": 0}, "at least one trial"),
+    ],
+)
+def test_a_setting_that_is_wrong_is_named(setting, match):
+    with pytest.raises(DataContractError, match=match):
+        StudyConfig.of(SETTINGS | setting)
