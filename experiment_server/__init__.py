@@ -1,0 +1,1 @@
+"""The study served to people: database, assignment, HTTP, and what is exported."""

@@ -1,0 +1,194 @@
+"""Storing answers, and what follows from one. Knows the database, not Flask."""
+
+from datetime import datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from data.studies import Study
+from experiment_server.completion import judge
+from experiment_server.flow import Step, following
+from experiment_server.ledger import lease_end, move, screen_of
+from experiment_server.messages import Answer
+from experiment_server.presentations import (
+    add_main_block,
+    add_practice_round,
+    is_correct,
+)
+from experiment_server.refusals import Refusal
+from experiment_server.screens import n_practice_trials
+from experiment_server.settings import ServerSettings
+from experiment_server.tables import AnswerRecord, PresentationRecord, SessionRecord
+
+
+def record_answer(
+    db: Session,
+    study: Study,
+    settings: ServerSettings,
+    record: SessionRecord,
+    answer: Answer,
+    now: datetime,
+) -> tuple[bool, bool | None]:
+    """Store an answer once and move the session on.
+
+    A browser that loses its connection after the commit sends its answer again; the
+    first one stands.
+
+    Returns
+    -------
+    tuple
+        Whether the answer is new, and whether it is correct; the latter is None where
+        the study shows no feedback after this trial.
+
+    Raises
+    ------
+    Refusal
+        It is not the open trial's, that trial has another answer, or the confidence
+        is not one of the study's levels.
+    """
+    stored = db.get(AnswerRecord, (record.session_id, answer.sequence))
+    if stored is not None:
+        _check_repeat(stored, answer)
+        shown = db.get(PresentationRecord, (record.session_id, answer.sequence))
+        return False, _feedback(study, shown, stored.correct)
+    _check_new(db, study, record, answer)
+    shown = db.get(PresentationRecord, (record.session_id, answer.sequence))
+    if shown is None:
+        raise Refusal("wrong-sequence", "There is no such trial.", with_state=True)
+    correct = is_correct(study, shown, answer.chosen)
+    db.add(_answer_record(shown, answer, correct=correct, now=now))
+    record.position += 1
+    record.elapsed_ms = max(record.elapsed_ms, answer.time_elapsed_ms)
+    record.lease_until = lease_end(study, now)
+    db.flush()
+    step = _step_after(db, study, record, shown)
+    move(record, step, now)
+    if step == "answer_last":
+        record.total_time_ms = record.elapsed_ms
+        judge(db, study, settings, record)
+    return True, _feedback(study, shown, correct)
+
+
+def _check_repeat(stored: AnswerRecord, answer: Answer) -> None:
+    if stored.idempotency_key != answer.idempotency_key:
+        raise Refusal(
+            "already-answered",
+            f"The trial with the sequence {answer.sequence} has another answer, which"
+            " stands; go on from the state in this reply.",
+            with_state=True,
+        )
+
+
+def _check_new(
+    db: Session, study: Study, record: SessionRecord, answer: Answer
+) -> None:
+    following(screen_of(record), "next_trial")
+    if answer.sequence != record.position:
+        raise Refusal(
+            "wrong-sequence",
+            f"'sequence' is {answer.sequence}; the open trial has {record.position}."
+            " Go on from the state in this reply.",
+            with_state=True,
+        )
+    if answer.confidence > study.config.confidence_levels:
+        raise Refusal(
+            "bad-payload",
+            f"'confidence' is {answer.confidence}; it must be in"
+            f" [1, {study.config.confidence_levels}].",
+        )
+    used = select(func.count()).where(
+        AnswerRecord.session_id == record.session_id,
+        AnswerRecord.idempotency_key == answer.idempotency_key,
+    )
+    if db.scalar(used):
+        raise Refusal(
+            "key-used",
+            "'idempotency_key' was used for another trial of this session; every"
+            " answer needs its own.",
+            with_state=True,
+        )
+
+
+def _answer_record(
+    shown: PresentationRecord, answer: Answer, *, correct: bool, now: datetime
+) -> AnswerRecord:
+    onset = answer.onset
+    return AnswerRecord(
+        session_id=shown.session_id,
+        trial_index=shown.trial_index,
+        idempotency_key=answer.idempotency_key,
+        chosen_query=shown.presentation.shown(answer.chosen),
+        correct=correct,
+        confidence=answer.confidence,
+        rt_ms=answer.rt_ms,
+        time_elapsed_ms=answer.time_elapsed_ms,
+        input=answer.input,
+        interrupted=answer.interrupted,
+        onset_method=onset.method if onset else None,
+        onset_lag_ms=onset.lag_ms if onset else None,
+        frame_ms=onset.frame_ms if onset else None,
+        decode_ms=onset.decode_ms if onset else None,
+        shown_at=answer.shown_at,
+        answered_at=now,
+    )
+
+
+def _feedback(
+    study: Study, shown: PresentationRecord | None, correct: bool
+) -> bool | None:
+    practice = shown is not None and shown.kind == "practice"
+    setting = study.config.feedback
+    told = setting == "all" or (setting == "practice" and practice)
+    return correct if told else None
+
+
+def _step_after(
+    db: Session, study: Study, record: SessionRecord, shown: PresentationRecord
+) -> Step:
+    """Return the step that the answer to ``shown`` leads to, and draw what follows."""
+    if shown.practice_round is not None:
+        return _step_after_practice(db, study, record, shown.practice_round)
+    n_done = _n_done_of_block(db, record)
+    if n_done == len(study.slots[record.slot]):
+        return "answer_last"
+    every = study.config.break_every
+    return "pause" if every and n_done % every == 0 else "next_trial"
+
+
+def _step_after_practice(
+    db: Session, study: Study, record: SessionRecord, practice_round: int
+) -> Step:
+    n_trials = n_practice_trials(study)
+    if record.position < n_trials * practice_round:
+        return "next_trial"
+    wrong = (
+        select(func.count())
+        .select_from(AnswerRecord)
+        .join(AnswerRecord.presentation)
+        .where(
+            AnswerRecord.session_id == record.session_id,
+            PresentationRecord.practice_round == practice_round,
+            AnswerRecord.correct.is_(False),
+        )
+    )
+    first = record.position
+    if not db.scalar(wrong):
+        add_main_block(db, study, record, first=first)
+        return "pass_practice"
+    if practice_round == study.config.max_practice_rounds:
+        return "use_up_rounds"
+    add_practice_round(db, study, record, number=practice_round + 1, first=first)
+    return "fail_round"
+
+
+def _n_done_of_block(db: Session, record: SessionRecord) -> int:
+    done = (
+        select(func.count())
+        .select_from(AnswerRecord)
+        .join(AnswerRecord.presentation)
+        .where(
+            AnswerRecord.session_id == record.session_id,
+            PresentationRecord.practice_round.is_(None),
+        )
+    )
+    return db.scalar(done) or 0

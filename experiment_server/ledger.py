@@ -1,0 +1,85 @@
+"""The ledger of slots: who holds which, until when, and which is free."""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from data.studies import Study
+from experiment_server.flow import STATUS_AT, Screen, Step, following
+from experiment_server.presentations import session_rng
+from experiment_server.refusals import Refusal
+from experiment_server.tables import SessionRecord, StudyRecord
+
+
+def lock_ledger(db: Session) -> StudyRecord:
+    """Wait until no one else is joining; held until the transaction ends."""
+    return db.scalars(select(StudyRecord).with_for_update()).one()
+
+
+def lease_end(study: Study, now: datetime) -> datetime:
+    """Return until when a slot is kept for a session that answers now."""
+    return now + timedelta(minutes=study.config.lease_minutes)
+
+
+def has_expired(record: SessionRecord, now: datetime) -> bool:
+    """Whether a session was left without an answer for too long."""
+    return (
+        record.status == "active"
+        and record.lease_until is not None
+        and record.lease_until <= now
+    )
+
+
+def end_expired(db: Session, now: datetime) -> None:
+    """Time out all sessions whose lease has run out, and free their slots."""
+    db.execute(
+        update(SessionRecord)
+        .where(SessionRecord.status == "active", SessionRecord.lease_until <= now)
+        .values(
+            status="timed_out", screen="timed_out", holds_slot=False, finished_at=now
+        )
+        .execution_options(synchronize_session=False)
+    )
+
+
+def free_slot(db: Session, study: Study) -> int:
+    """Return the free slot that comes first in the study's seeded order.
+
+    Call it under :func:`lock_ledger`. Every slot is for one valid session, so the
+    least filled ones are those that no complete or active session holds.
+
+    Raises
+    ------
+    Refusal
+        All slots are held.
+    """
+    held = set(db.scalars(select(SessionRecord.slot).where(SessionRecord.holds_slot)))
+    order = session_rng(study, 0, "slots").permutation(len(study.slots))
+    for slot in order:
+        if int(slot) not in held:
+            return int(slot)
+    raise Refusal(
+        "study-full",
+        "Every place in this study is taken; come again later, since places may"
+        " become free.",
+    )
+
+
+def move(record: SessionRecord, step: Step, now: datetime) -> None:
+    """Take a step, with what it does to the session's status and its slot."""
+    record.screen = following(screen_of(record), step)
+    status = STATUS_AT.get(screen_of(record))
+    if status is None:
+        return
+    record.status = status
+    record.lease_until = None
+    record.finished_at = now
+    if status != "complete":
+        record.holds_slot = False
+
+
+def screen_of(record: SessionRecord) -> Screen:
+    """Return the stored screen with its type."""
+    screen: Screen = record.screen  # type: ignore[assignment]
+    return screen

@@ -1,0 +1,293 @@
+"""What goes over the wire; the OpenAPI file is made from these models."""
+
+from datetime import datetime
+from typing import Annotated, Literal, Self
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from experiment_server.flow import Screen
+
+Milliseconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
+Position = tuple[int, int]
+Row = Literal["upper", "lower"]
+
+
+class Message(BaseModel):
+    """A request: unknown fields and wrong types are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Reply(BaseModel):
+    """A reply."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Window(Message):
+    """The browser window, in CSS pixels."""
+
+    width: float = Field(ge=0, le=100_000)
+    height: float = Field(ge=0, le=100_000)
+    device_pixel_ratio: float = Field(gt=0, le=100)
+
+
+class Join(Message):
+    """Start a session, or go on with the participant's own."""
+
+    participant: str | None = Field(
+        None, min_length=1, max_length=200, description="the recruiter's name for them"
+    )
+    recruiter: Literal["link"] = "link"
+    test_run: bool = Field(False, description="never counts and takes no slot")
+    observer: str | None = Field(
+        None,
+        min_length=1,
+        max_length=64,
+        description="name of a simulated observer; marks the session for ever",
+    )
+    window: Window | None = None
+
+
+class Consent(Message):
+    """The participant's decision about the text that was shown."""
+
+    agreed: bool
+    consent_version: str = Field(max_length=64)
+
+
+class PageViewing(Message):
+    """How long an instruction page was looked at."""
+
+    page: int = Field(ge=0, le=1000)
+    viewing_ms: Milliseconds
+
+
+class Instructions(Message):
+    """The instructions were read."""
+
+    time_elapsed_ms: Milliseconds = Field(
+        description="since the first instruction page"
+    )
+    pages: list[PageViewing] = Field(default_factory=list, max_length=500)
+
+
+class Continue(Message):
+    """Leave a screen that only has a button."""
+
+    screen: str = Field(max_length=32, description="the screen being left")
+    time_elapsed_ms: Milliseconds
+
+
+class Onset(Message):
+    """How well the trial's first frame is known."""
+
+    method: str = Field(max_length=32)
+    lag_ms: Milliseconds | None = None
+    frame_ms: Milliseconds | None = None
+    decode_ms: Milliseconds | None = None
+
+
+class Answer(Message):
+    """What the participant chose, posted at once and again until acknowledged."""
+
+    sequence: int = Field(ge=0, description="the trial's")
+    idempotency_key: str = Field(max_length=36, description="a UUID, new per answer")
+    chosen: Row
+    confidence: int = Field(ge=1, description="1 (low) to settings.confidence_levels")
+    rt_ms: Milliseconds = Field(description="from the frame that showed the trial")
+    time_elapsed_ms: Milliseconds = Field(
+        description="since the first instruction page"
+    )
+    input: Literal["mouse", "keyboard", "touch", "api"]
+    interrupted: bool = Field(
+        False, description="the page was loaded anew while the trial was open"
+    )
+    onset: Onset | None = None
+    shown_at: str | None = Field(
+        None, max_length=32, description="ISO 8601 with its offset from UTC"
+    )
+
+    @field_validator("idempotency_key")
+    @classmethod
+    def _is_a_uuid(cls, value: str) -> str:
+        return str(UUID(value))
+
+    @field_validator("shown_at")
+    @classmethod
+    def _is_a_moment(cls, value: str | None) -> str | None:
+        if value is not None and datetime.fromisoformat(value).tzinfo is None:
+            raise ValueError("a moment needs its offset from UTC, such as Z")
+        return value
+
+
+class Events(Message):
+    """What happened to the page since the last post."""
+
+    focus_losses: int = Field(0, ge=0, le=10_000)
+    reloads: int = Field(0, ge=0, le=10_000)
+    window: Window | None = None
+
+
+class Comment(Message):
+    """Free feedback; may be empty."""
+
+    text: str = Field(max_length=10_000)
+
+
+class Finish(Message):
+    """The debriefing was read."""
+
+    time_elapsed_ms: Milliseconds
+
+
+class Withdraw(Message):
+    """Leave the study."""
+
+    delete_answers: bool
+
+
+class ImagePath(Message):
+    """An image by its only name."""
+
+    image: str = Field(max_length=64)
+
+
+class StudyReply(Reply):
+    """What anyone may know of the study."""
+
+    study_id: str
+    title: str
+    language: str
+    min_window: Position
+    test_run_allowed: bool
+    n_trials: int
+
+
+class Instruction(Reply):
+    """What an instructed trial asks for."""
+
+    choose: Row
+
+
+class TrialReply(Reply):
+    """A trial as it is to be drawn; positions are pixels of the image."""
+
+    sequence: int = Field(description="-1 for the example")
+    practice: bool
+    image: str
+    image_size: Position
+    cell: int
+    left: list[Position] = Field(description="explanations in the order to show")
+    right: list[Position]
+    upper: Position
+    lower: Position
+    instruction: Instruction | None
+    feedback: bool = Field(description="whether feedback is shown after the answer")
+
+
+class ConsentReply(Reply):
+    """The text that is agreed to."""
+
+    text: str
+    version: str
+
+
+class InstructionPage(Reply):
+    """One page and the part of the trial that it is about."""
+
+    text: str
+    highlight: str
+
+
+class InstructionsReply(Reply):
+    """All pages, with a trial to show beside them."""
+
+    pages: list[InstructionPage]
+    example: TrialReply
+
+
+class DebriefReply(Reply):
+    """The text after the study."""
+
+    text: str
+
+
+class PracticeReply(Reply):
+    """The round of practice; on "practice_again" the one just done."""
+
+    round: int
+    n_rounds_max: int
+    n_trials: int
+
+
+class ScoreReply(Reply):
+    """Running count, only where the study shows it."""
+
+    n_correct: int
+    n_answered: int
+
+
+class SettingsReply(Reply):
+    """What the page needs to draw a trial."""
+
+    confidence_levels: int
+    lock_ms: int
+    feedback_delay_ms: int
+    feedback_ms: int
+    min_window: Position
+
+
+class State(Reply):
+    """Where the session is; the same fields on every screen, null where unused."""
+
+    screen: Screen
+    progress: float = Field(ge=0, le=1)
+    elapsed_ms: float
+    consent: ConsentReply | None = None
+    instructions: InstructionsReply | None = None
+    trial: TrialReply | None = None
+    upcoming: list[str] = Field(
+        default_factory=list, description="images of the next trials, to load ahead"
+    )
+    practice: PracticeReply | None = None
+    score: ScoreReply | None = None
+    debrief: DebriefReply | None = None
+    completion_code: str | None = None
+    contact: str
+    settings: SettingsReply
+
+
+class JoinReply(Reply):
+    """The token is given once; the server keeps only its hash."""
+
+    token: str
+    state: State
+
+
+class FeedbackReply(Reply):
+    """Told only after the answer is stored."""
+
+    correct: bool
+
+
+class AnswerReply(Reply):
+    """The answer is on disk."""
+
+    stored: Literal[True] = True
+    feedback: FeedbackReply | None
+    state: State
+
+
+class ErrorReply(Reply):
+    """Why a request was refused; ``state`` where the session can go on."""
+
+    error: str
+    detail: str
+    state: State | None = None
+
+    @classmethod
+    def of(cls, code: str, detail: str, state: State | None = None) -> Self:
+        """Return the reply for a code."""
+        return cls(error=code, detail=detail, state=state)

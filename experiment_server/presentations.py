@@ -1,0 +1,172 @@
+"""What a session is shown: practice rounds drawn here, the main block from its slot."""
+
+import secrets
+from collections.abc import Sequence
+
+import numpy as np
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from data.files import bytes_hash
+from data.studies import (
+    Polarity,
+    Presentation,
+    Side,
+    Study,
+    StudyConfig,
+    StudyTrial,
+    correct_row,
+)
+from experiment_server.tables import PresentationRecord, SessionRecord
+
+
+def session_rng(
+    study: Study, number: int, purpose: str, index: int = 0
+) -> np.random.Generator:
+    """Return a generator for one purpose of one session."""
+    words = int(bytes_hash(purpose.encode())[:16], 16)
+    return np.random.default_rng([study.header.seed or 0, number, words, index])
+
+
+def image_name() -> str:
+    """Return a name for a picture that tells nothing and can't be guessed."""
+    return secrets.token_urlsafe(18)
+
+
+def draw_practice(study: Study, rng: np.random.Generator) -> list[Presentation]:
+    """Draw one round: obvious and less obvious trials in random order, sides balanced.
+
+    Units are not repeated where the study's practice trials allow it.
+    """
+    config = study.config
+    pool = study.of_kind("practice")
+    obvious = [trial for trial in pool if trial.obvious]
+    less_obvious = [trial for trial in pool if not trial.obvious]
+    chosen = [
+        *_without_repeats(obvious, config.n_obvious_practice, rng),
+        *_without_repeats(less_obvious, config.n_less_obvious_practice, rng),
+    ]
+    chosen = [chosen[index] for index in rng.permutation(len(chosen))]
+    layouts = balanced_layouts(len(chosen), config, rng)
+    return [
+        Presentation(trial_id=trial.trial_id, positive_side=side, upper_query=query)
+        for trial, (side, query) in zip(chosen, layouts, strict=True)
+    ]
+
+
+def _without_repeats(
+    pool: Sequence[StudyTrial], n: int, rng: np.random.Generator
+) -> list[StudyTrial]:
+    order = [pool[index] for index in rng.permutation(len(pool))]
+    first_of_unit: dict[object, StudyTrial] = {}
+    for trial in order:
+        first_of_unit.setdefault(trial.task.unit, trial)
+    firsts = list(first_of_unit.values())
+    others = [trial for trial in order if trial not in firsts]
+    return [*firsts, *others][:n]
+
+
+def balanced_layouts(
+    n: int, config: StudyConfig, rng: np.random.Generator
+) -> list[tuple[Side, Polarity]]:
+    """Return screen side and upper query of ``n`` trials, each half and half (±1)."""
+    sides: tuple[Side, Side] = ("left", "right")
+    queries: tuple[Polarity, Polarity] = ("positive", "negative")
+    if config.sides == "fixed":
+        sides = ("right", "right")
+    flip = int(rng.integers(2)), int(rng.integers(2))
+    # Side alternates, the query every second time: all four combinations in turn.
+    layouts = [
+        (sides[(i + flip[0]) % 2], queries[(i // 2 + flip[1]) % 2])
+        if config.sides == "balanced"
+        else (sides[0], queries[(i + flip[1]) % 2])
+        for i in range(n)
+    ]
+    return [layouts[index] for index in rng.permutation(n)]
+
+
+def add_practice_round(
+    db: Session, study: Study, record: SessionRecord, *, number: int, first: int
+) -> None:
+    """Store round ``number`` (from 1), whose first trial has the index ``first``."""
+    rng = session_rng(study, record.number, "practice", number)
+    _add(db, study, record, draw_practice(study, rng), first=first, practice=number)
+
+
+def add_main_block(
+    db: Session, study: Study, record: SessionRecord, *, first: int
+) -> None:
+    """Store the trials of the session's slot, the first with the index ``first``."""
+    _add(db, study, record, study.slots[record.slot], first=first, practice=None)
+
+
+def _add(
+    db: Session,
+    study: Study,
+    record: SessionRecord,
+    presentations: Sequence[Presentation],
+    *,
+    first: int,
+    practice: int | None,
+) -> None:
+    db.add_all(
+        PresentationRecord(
+            session_id=record.session_id,
+            trial_index=first + place,
+            trial_id=one.trial_id,
+            kind=study.trials[one.trial_id].kind,
+            practice_round=practice,
+            positive_side=one.positive_side,
+            upper_query=one.upper_query,
+            image=image_name(),
+        )
+        for place, one in enumerate(presentations)
+    )
+    db.flush()
+
+
+def example_presentation(study: Study, record: SessionRecord) -> Presentation:
+    """Return how the instructions' example is laid out for a session."""
+    trial = study.of_kind("example")[0]
+    rng = session_rng(study, record.number, "example")
+    side, query = balanced_layouts(1, study.config, rng)[0]
+    return Presentation(trial_id=trial.trial_id, positive_side=side, upper_query=query)
+
+
+def shown_order(
+    study: Study, session_number: int, trial_index: int, n_explanations: int
+) -> dict[Polarity, list[int]]:
+    """Return the order of a presentation's explanations on the screen.
+
+    The most extreme one stands first, at the top left; the others are shuffled.
+    """
+    rng = session_rng(study, session_number, "explanations", trial_index + 1)
+    others = range(1, n_explanations)
+    polarities: tuple[Polarity, ...] = ("positive", "negative")
+    return {
+        polarity: [0, *(int(one) for one in rng.permutation(others))]
+        for polarity in polarities
+    }
+
+
+def open_presentations(
+    db: Session, record: SessionRecord, *, most: int
+) -> list[PresentationRecord]:
+    """Return the open presentation and those after it."""
+    stop = record.position + most
+    return list(
+        db.scalars(
+            select(PresentationRecord)
+            .where(
+                PresentationRecord.session_id == record.session_id,
+                PresentationRecord.trial_index >= record.position,
+                PresentationRecord.trial_index < stop,
+            )
+            .order_by(PresentationRecord.trial_index)
+        )
+    )
+
+
+def is_correct(study: Study, shown: PresentationRecord, chosen: str) -> bool:
+    """Whether the chosen row is the right one."""
+    return correct_row(study.trials[shown.trial_id], shown.presentation) == chosen

@@ -1,0 +1,127 @@
+"""What a participant does between trials; each step checks the screen it leaves."""
+
+from datetime import datetime
+
+from sqlalchemy import delete
+from sqlalchemy.orm import Session
+
+from data.studies import Study
+from experiment_server import messages
+from experiment_server.completion import new_completion_code
+from experiment_server.flow import following
+from experiment_server.ledger import lease_end, move, screen_of
+from experiment_server.presentations import add_practice_round
+from experiment_server.refusals import Refusal
+from experiment_server.sessions import keep_window
+from experiment_server.tables import (
+    AnswerRecord,
+    PresentationRecord,
+    SessionRecord,
+    VerdictRecord,
+    ViewingRecord,
+)
+
+
+def decide_consent(
+    study: Study, record: SessionRecord, body: messages.Consent, now: datetime
+) -> None:
+    """Agree to take part, or decline."""
+    following(screen_of(record), "agree")
+    version = study.texts["consent_version"]
+    if body.consent_version != version:
+        raise Refusal(
+            "other-consent-version",
+            f"'consent_version' is {body.consent_version!r}; the text shown now is"
+            f" {version!r}. Show it again.",
+            with_state=True,
+        )
+    record.consent_version = version
+    if body.agreed:
+        record.consented_at = now
+        record.lease_until = lease_end(study, now)
+    move(record, "agree" if body.agreed else "decline", now)
+
+
+def read_instructions(
+    db: Session,
+    study: Study,
+    record: SessionRecord,
+    body: messages.Instructions,
+    now: datetime,
+) -> None:
+    """Go on to the first round of practice."""
+    move(record, "read_instructions", now)
+    record.instruction_time_ms = body.time_elapsed_ms
+    _touch(study, record, body.time_elapsed_ms, now)
+    db.add_all(
+        ViewingRecord(
+            session_id=record.session_id,
+            number=number,
+            page=viewing.page,
+            viewing_ms=viewing.viewing_ms,
+        )
+        for number, viewing in enumerate(body.pages)
+    )
+    add_practice_round(db, study, record, number=1, first=0)
+    record.practice_round = 1
+
+
+def go_on(
+    study: Study, record: SessionRecord, body: messages.Continue, now: datetime
+) -> None:
+    """Leave a page that stands between trials."""
+    if body.screen != record.screen:
+        raise Refusal(
+            "wrong-screen",
+            f"'screen' is {body.screen!r}; the session is at {record.screen!r}. Go on"
+            " from the state in this reply.",
+            with_state=True,
+        )
+    if body.screen == "practice_again":
+        record.practice_round += 1
+    move(record, "continue", now)
+    _touch(study, record, body.time_elapsed_ms, now)
+
+
+def comment(record: SessionRecord, body: messages.Comment, now: datetime) -> None:
+    """Store free feedback, which may be empty."""
+    move(record, "comment", now)
+    record.feedback = body.text or None
+
+
+def finish(
+    db: Session, record: SessionRecord, body: messages.Finish, now: datetime
+) -> None:
+    """End the session and give it its code; a repeat changes nothing."""
+    if record.screen == "end":
+        return
+    move(record, "finish", now)
+    record.elapsed_ms = max(record.elapsed_ms, body.time_elapsed_ms)
+    record.completion_code = new_completion_code(db)
+
+
+def withdraw(
+    db: Session, record: SessionRecord, body: messages.Withdraw, now: datetime
+) -> None:
+    """End the session at the participant's wish; a repeat may still delete."""
+    if record.screen != "withdrawn":
+        move(record, "withdraw", now)
+    if body.delete_answers:
+        for table in (AnswerRecord, PresentationRecord, VerdictRecord, ViewingRecord):
+            db.execute(delete(table).where(table.session_id == record.session_id))
+        record.feedback = None
+
+
+def count_events(record: SessionRecord, body: messages.Events) -> None:
+    """Add what happened to the page; after the session's end nothing is added."""
+    if record.status == "active":
+        record.n_focus_losses += body.focus_losses
+        record.n_reloads += body.reloads
+        keep_window(record, body.window)
+
+
+def _touch(
+    study: Study, record: SessionRecord, time_elapsed_ms: float, now: datetime
+) -> None:
+    record.elapsed_ms = max(record.elapsed_ms, time_elapsed_ms)
+    record.lease_until = lease_end(study, now)

@@ -1,0 +1,214 @@
+"""HTTP for participants. Each view reads, calls one function, and answers."""
+
+from http import HTTPStatus
+from typing import Any
+
+from flask import Response, current_app, request
+from flask_openapi3.blueprint import APIBlueprint
+from pydantic import BaseModel
+from sqlalchemy.orm import Session
+
+from experiment_server import messages, steps
+from experiment_server.answers import record_answer
+from experiment_server.images import image_path
+from experiment_server.refusals import Refusal
+from experiment_server.screens import state_of
+from experiment_server.sessions import Host, join, live_session, session_of
+from experiment_server.tables import SessionRecord
+
+_BEARER: list[dict[str, list[Any]]] = [{"token": []}]
+_Responses = dict[str | int | HTTPStatus, type[BaseModel] | dict[Any, Any] | None]
+_Json = tuple[dict[str, Any], int]
+_STATE: _Responses = {
+    "200": messages.State,
+    "401": messages.ErrorReply,
+    "409": messages.ErrorReply,
+}
+
+api = APIBlueprint("api", __name__, url_prefix="/api")
+"""All paths of the API; :func:`experiment_server.app.create_app` registers it."""
+
+
+def host() -> Host:
+    """Return what this application serves."""
+    found: Host = current_app.extensions["unitscope"]
+    return found
+
+
+def bearer_token() -> str:
+    """Return the request's token; an unknown one is refused where it is looked up."""
+    authorization = request.authorization
+    if authorization is None or authorization.type != "bearer":
+        return ""
+    return authorization.token or ""
+
+
+def present_state(token: str) -> messages.State:
+    """Return the state of the session that a token belongs to."""
+    here = host()
+    with here.database.read() as db:
+        return state_of(db, here.study, session_of(db, token), here.now())
+
+
+def _state(db: Session, record: SessionRecord) -> messages.State:
+    db.flush()
+    return state_of(db, host().study, record, host().now())
+
+
+def _json(reply: messages.Reply, status: int = 200) -> _Json:
+    return reply.model_dump(mode="json"), status
+
+
+@api.get("/study", responses={"200": messages.StudyReply})
+def get_study() -> _Json:
+    """Tell what anyone may know of the study."""
+    config = host().study.config
+    return _json(
+        messages.StudyReply(
+            study_id=config.study_id,
+            title=config.title,
+            language=config.language,
+            min_window=config.min_window,
+            test_run_allowed=host().settings.test_run_allowed,
+            n_trials=len(host().study.slots[0]),
+        )
+    )
+
+
+@api.post(
+    "/sessions",
+    responses={
+        "201": messages.JoinReply,
+        "200": messages.JoinReply,
+        "403": messages.ErrorReply,
+        "409": messages.ErrorReply,
+    },
+)
+def post_session(body: messages.Join) -> _Json:
+    """Start a session (201), or go on with the participant's own (200)."""
+    with host().database.write() as db:
+        record, token, is_new = join(host(), db, body)
+        reply = messages.JoinReply(token=token, state=_state(db, record))
+    return _json(reply, 201 if is_new else 200)
+
+
+@api.get("/session", responses=_STATE, security=_BEARER)
+def get_session() -> _Json:
+    """Tell where the session is; a reload starts from here."""
+    return _json(present_state(bearer_token()))
+
+
+@api.post("/session/consent", responses=_STATE, security=_BEARER)
+def post_consent(body: messages.Consent) -> _Json:
+    """Agree to take part, or decline."""
+    with live_session(host(), bearer_token()) as (db, record):
+        steps.decide_consent(host().study, record, body, host().now())
+        reply = _state(db, record)
+    return _json(reply)
+
+
+@api.post("/session/instructions", responses=_STATE, security=_BEARER)
+def post_instructions(body: messages.Instructions) -> _Json:
+    """Go on from the instructions to the first practice trial."""
+    with live_session(host(), bearer_token()) as (db, record):
+        steps.read_instructions(db, host().study, record, body, host().now())
+        reply = _state(db, record)
+    return _json(reply)
+
+
+@api.post("/session/continue", responses=_STATE, security=_BEARER)
+def post_continue(body: messages.Continue) -> _Json:
+    """Leave "practice_again", "practice_passed" or "break"."""
+    with live_session(host(), bearer_token()) as (db, record):
+        steps.go_on(host().study, record, body, host().now())
+        reply = _state(db, record)
+    return _json(reply)
+
+
+@api.post(
+    "/session/answers",
+    responses={
+        "201": messages.AnswerReply,
+        "200": messages.AnswerReply,
+        "401": messages.ErrorReply,
+        "409": messages.ErrorReply,
+    },
+    security=_BEARER,
+)
+def post_answer(body: messages.Answer) -> _Json:
+    """Store an answer: 201 for the first, 200 for a repeat of it."""
+    here = host()
+    with live_session(here, bearer_token()) as (db, record):
+        is_new, correct = record_answer(
+            db, here.study, here.settings, record, body, here.now()
+        )
+        feedback = None if correct is None else messages.FeedbackReply(correct=correct)
+        reply = messages.AnswerReply(feedback=feedback, state=_state(db, record))
+    return _json(reply, 201 if is_new else 200)
+
+
+@api.post(
+    "/session/events",
+    responses={"204": None, "401": messages.ErrorReply},
+    security=_BEARER,
+)
+def post_events(body: messages.Events) -> tuple[str, int]:
+    """Count losses of focus and reloads."""
+    with live_session(host(), bearer_token()) as (_, record):
+        steps.count_events(record, body)
+    return "", 204
+
+
+@api.post("/session/feedback", responses=_STATE, security=_BEARER)
+def post_feedback(body: messages.Comment) -> _Json:
+    """Store free feedback."""
+    with live_session(host(), bearer_token()) as (db, record):
+        steps.comment(record, body, host().now())
+        reply = _state(db, record)
+    return _json(reply)
+
+
+@api.post("/session/finish", responses=_STATE, security=_BEARER)
+def post_finish(body: messages.Finish) -> _Json:
+    """End the session and tell its completion code."""
+    with live_session(host(), bearer_token()) as (db, record):
+        steps.finish(db, record, body, host().now())
+        reply = _state(db, record)
+    return _json(reply)
+
+
+@api.post("/session/withdraw", responses=_STATE, security=_BEARER)
+def post_withdraw(body: messages.Withdraw) -> _Json:
+    """Leave the study, with or without deleting the answers."""
+    with live_session(host(), bearer_token()) as (db, record):
+        steps.withdraw(db, record, body, host().now())
+        reply = _state(db, record)
+    return _json(reply)
+
+
+@api.get(
+    "/images/<image>",
+    responses={
+        "200": {"description": "A JPEG", "content": {"image/jpeg": {}}},
+        "404": messages.ErrorReply,
+    },
+)
+def get_image(path: messages.ImagePath) -> Response:
+    """Send a trial's image while its session may see it."""
+    with host().database.read() as db:
+        found = image_path(db, host().study, path.image, host().now())
+    if found is None:
+        raise Refusal("not-found", "There is no such image now.")
+    # Without a file's time, name or tag: they could differ between kinds of trials.
+    return Response(
+        found.read_bytes(),
+        mimetype="image/jpeg",
+        headers={"Cache-Control": "private, max-age=3600"},
+    )
+
+
+@api.get("/openapi.json", responses={"200": {"description": "This description"}})
+def get_openapi() -> dict[str, Any]:
+    """Describe this API."""
+    described: dict[str, Any] = current_app.api_doc  # type: ignore[attr-defined]
+    return described
