@@ -33,7 +33,8 @@ class Agreement:
         Which sessions count.
     units : DataFrame
         One row a unit with answers: 'unit', 'group', 'n_correct', 'n_trials', 'his',
-        'ci_low', 'ci_high' (Wilson), 'mis' (NaN where there is none).
+        'ci_low', 'ci_high' (Wilson), 'mis' (NaN where there is none), 'n_simulated'
+        (answers that programs gave).
     score : ConditionScore
         HIS over all units with answers.
     answers : DataFrame
@@ -102,6 +103,7 @@ def agreement(
     condition = _condition(main)
     units = _joined(human_interpretability(main, level=level), scores)
     units.insert(1, "group", units["unit"].map(groups or _groups(main)))
+    units["n_simulated"] = units["unit"].map(main.groupby("unit")["simulated"].sum())
     both = units.dropna(subset=["mis"])
     rngs = _rngs(seed)
     correlations = tuple(

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import combinations
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from scikit_posthocs import posthoc_conover
 from scipy.stats import kruskal
 
-from analysis.resampling import bca_interval
+from analysis.resampling import N_RESAMPLES, bca_interval
 
 USUAL_ORDER = ("hardest", "random", "easiest")
 FEWEST_UNITS = 2
@@ -57,7 +58,11 @@ class GroupComparison:
 
 
 def compare_groups(
-    scores: pd.DataFrame, *, rng: np.random.Generator, level: float = 0.95
+    scores: pd.DataFrame,
+    *,
+    rng: np.random.Generator,
+    level: float = 0.95,
+    n_resamples: int = N_RESAMPLES,
 ) -> GroupComparison:
     """Test whether groups of units differ in HIS, and which pairs do.
 
@@ -77,12 +82,13 @@ def compare_groups(
         name: grouped.loc[grouped["group"] == name, "his"].to_numpy(dtype="float64")
         for name in names
     }
-    groups = _group_table(samples, rng, level)
+    resample = partial(bca_interval, rng=rng, level=level, n_resamples=n_resamples)
+    groups = _group_table(samples, resample)
     tested = {
         name: values for name, values in samples.items() if len(values) >= FEWEST_UNITS
     }
     note = _note(samples, tested)
-    pairs = _pair_differences(tested, rng, level)
+    pairs = _pair_differences(tested, resample)
     n_units = sum(map(len, tested.values()))
     statistic = p_value = epsilon_squared = None
     if len(tested) > 1 and np.ptp(np.concatenate(list(tested.values()))) > 0:
@@ -124,23 +130,23 @@ def _note(samples: dict[str, Array], tested: dict[str, Array]) -> str | None:
 
 
 def _group_table(
-    samples: dict[str, Array], rng: np.random.Generator, level: float
+    samples: dict[str, Array], resample: partial[tuple[float, float] | None]
 ) -> pd.DataFrame:
     rows = []
     for name, values in samples.items():
-        interval = bca_interval((values,), np.mean, rng=rng, level=level)
+        interval = resample((values,), np.mean)
         low, high = interval or (np.nan, np.nan)
         rows.append((name, len(values), float(values.mean()), low, high))
     return pd.DataFrame(rows, columns=["group", "n_units", "his", "ci_low", "ci_high"])
 
 
 def _pair_differences(
-    samples: dict[str, Array], rng: np.random.Generator, level: float
+    samples: dict[str, Array], resample: partial[tuple[float, float] | None]
 ) -> pd.DataFrame:
     rows = []
     for a, b in combinations(samples, 2):
         pair = (samples[a], samples[b])
-        interval = bca_interval(pair, _difference, rng=rng, level=level)
+        interval = resample(pair, _difference)
         low, high = interval or (np.nan, np.nan)
         rows.append((a, b, float(pair[0].mean() - pair[1].mean()), low, high))
     columns = ["group_a", "group_b", "difference", "ci_low", "ci_high"]

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm, pearsonr, rankdata, spearmanr
 
-from analysis.resampling import bca_interval
+from analysis.resampling import N_RESAMPLES, bca_interval
 
 FEWEST_UNITS = 4
 """An interval for a correlation has n − 3 in its denominator."""
@@ -56,6 +56,7 @@ def correlation(
     method: str,
     rng: np.random.Generator,
     level: float = 0.95,
+    n_resamples: int = N_RESAMPLES,
 ) -> CorrelationResult:
     """Correlate two scores of the same units.
 
@@ -88,7 +89,9 @@ def correlation(
         statistic = _spearman
     else:
         raise ValueError(f"'method' is {method!r}; it must be 'pearson' or 'spearman'.")
-    interval = bca_interval((x, y), statistic, paired=True, rng=rng, level=level)
+    interval = bca_interval(
+        (x, y), statistic, paired=True, rng=rng, level=level, n_resamples=n_resamples
+    )
     low, high = interval or (None, None)
     return CorrelationResult(
         method=method,

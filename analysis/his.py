@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from statsmodels.stats.proportion import proportion_confint
 
-from analysis.resampling import bca_interval
+from analysis.resampling import N_RESAMPLES, bca_interval
 from data.errors import DataContractError
 
 
@@ -112,7 +112,11 @@ def with_proportions(counts: pd.DataFrame, *, level: float = 0.95) -> pd.DataFra
 
 
 def condition_score(
-    scores: pd.DataFrame, *, rng: np.random.Generator, level: float = 0.95
+    scores: pd.DataFrame,
+    *,
+    rng: np.random.Generator,
+    level: float = 0.95,
+    n_resamples: int = N_RESAMPLES,
 ) -> ConditionScore:
     """Average HIS over units, each with the same weight.
 
@@ -127,7 +131,9 @@ def condition_score(
     how the score would vary with other units, answered by the same people.
     """
     his = scores["his"].to_numpy(dtype="float64")
-    interval = bca_interval((his,), np.mean, rng=rng, level=level)
+    interval = bca_interval(
+        (his,), np.mean, rng=rng, level=level, n_resamples=n_resamples
+    )
     low, high = interval or (None, None)
     return ConditionScore(
         his=float(his.mean()),

@@ -77,6 +77,7 @@ def text_report(report: Report) -> str:
     found = report.agreement
     notice = found.inclusion.simulated_notice
     lines = [notice, ""] if notice else []
+    lines += [wording.summary(found), ""]
     rows = [(r.label, r.value, r.interval, r.basis) for r in wording.headline(found)]
     lines += wording.text_table(rows, ("", "value", "95% interval", "basis"))
     if found.groups:
@@ -139,6 +140,7 @@ def json_report(report: Report) -> dict[str, Any]:
         "n_test_runs": inclusion.n_test_runs,
         "n_counted_sessions": inclusion.n_sessions,
         "condition": found.condition,
+        "summary": wording.summary(found),
         "his": asdict(found.score),
         "answers": _records(found.answers)[0],
         "by_confidence": _records(found.by_confidence),
@@ -266,6 +268,7 @@ def html_report(report: Report, svgs: Mapping[str, str]) -> str:
         "report.html.j2",
         notice=found.inclusion.simulated_notice,
         condition=found.condition,
+        summary=wording.summary(found),
         headline=wording.headline(found),
         checks=check_rows(report.checks),
         figures={name: _inline(svg, name) for name, svg in svgs.items()},
@@ -276,7 +279,7 @@ def html_report(report: Report, svgs: Mapping[str, str]) -> str:
         funnel=wording.funnel_sentences(found),
         criteria=_records(found.inclusion.criteria),
         criterion_words=wording.CRITERION_WORDS,
-        excluded=_records(found.inclusion.excluded),
+        excluded=_records(_with_words(found.inclusion.excluded)),
         confidence=_records(found.by_confidence),
         units=_records(found.units.sort_values(["his", "unit"], ascending=False)),
         has_groups=bool(found.units["group"].notna().any()),
@@ -286,6 +289,14 @@ def html_report(report: Report, svgs: Mapping[str, str]) -> str:
         inputs=report.inputs,
         made_from=report.made_from,
     )
+
+
+def _with_words(excluded: pd.DataFrame) -> pd.DataFrame:
+    words = [
+        ", ".join(wording.CRITERION_WORDS[name] for name in names.split(", "))
+        for names in excluded["criteria"]
+    ]
+    return excluded.assign(criteria=words)
 
 
 def _page(template: str, **values: Any) -> str:

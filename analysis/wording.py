@@ -128,6 +128,19 @@ def headline(found: Agreement) -> list[Row]:
     ]
 
 
+def summary(found: Agreement) -> str:
+    """Return the result in one sentence."""
+    pearson, ceiling = found.correlations[0], found.ceiling.correlation
+    if pearson.estimate is None:
+        return f"MIS and HIS were not correlated: {pearson.note}."
+    within = interval(pearson.ci_low, pearson.ci_high, 2)
+    said = f"Over {counted(pearson.n_units, 'unit')}, MIS and HIS correlate with r ="
+    said += f" {number(pearson.estimate, 2)}" + (f" ({within})" if within else "")
+    if ceiling is None:
+        return f"{said}; how much a perfect score would reach can’t be told."
+    return f"{said}; a perfect score would reach about {number(ceiling, 2)}."
+
+
 def correlation_row(one: CorrelationResult) -> Row:
     """Return one correlation of MIS and HIS."""
     name = {"pearson": "Pearson r", "spearman": "Spearman rho"}[one.method]
