@@ -151,7 +151,9 @@ def tie_keys(
     Returns
     -------
     (n_units, n) uint64 array
-        Smaller comes first.
+        Of two images with equal activations, the one with the smaller key ranks as
+        the weaker: it comes first at the bottom, and last at the top. So one order
+        holds for both ends, and no image is at both, however many are tied.
 
     Notes
     -----

@@ -375,7 +375,7 @@ def _ranked(
     images = np.arange(len(value), dtype=np.int32)
     # The recording's own keys, so that both ends are ordered as they are there.
     keys = tie_keys([unit], images, seed=recording.header.seed or 0)[0]
-    top = np.lexsort((keys, -value)).astype(np.int32)
+    top = np.lexsort((~keys, -value)).astype(np.int32)
     bottom = np.lexsort((keys, value)).astype(np.int32)
     return top, value[top], bottom, value[bottom]
 

@@ -129,6 +129,15 @@ def test_ties_do_not_follow_the_order_of_images():
     assert abs(images.mean() - 499.5) < 25
 
 
+@pytest.mark.parametrize("n_active", [0, 5, 30])
+def test_no_image_is_at_both_ends_of_a_tied_unit(n_active):
+    values = np.zeros((20, 100))
+    values[:, :n_active] = np.arange(n_active)
+    recording = recording_of(values, n_extremes=50)
+    for top, bottom in zip(recording.top_index, recording.bottom_index, strict=True):
+        assert not set(top) & set(bottom)
+
+
 @given(st.integers(0, 2**40), st.integers(0, 1000))
 def test_a_tie_key_depends_on_seed_unit_and_image_alone(seed, start):
     units = [UnitId("a", "b", channel) for channel in range(3)]
@@ -249,5 +258,6 @@ def test_without_random_keys_ties_would_follow_the_images(monkeypatch):
 
     monkeypatch.setattr("tests.data.toy.tie_keys", by_image)
     recording = recording_of(np.zeros((1, 100)), n_extremes=20)
-    assert set(recording.top_index[0]) == set(range(20))
+    assert set(recording.bottom_index[0]) == set(range(20))
+    assert set(recording.top_index[0]) == set(range(80, 100))
     assert data.recordings.tie_keys is not by_image

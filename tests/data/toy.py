@@ -18,11 +18,10 @@ def recording_of(
     units = tuple(UnitId("toy", "layer", channel) for channel in range(n_units))
     keys = tie_keys(units, np.arange(n_images), seed=seed)
 
-    def extremes(of: NDArray[np.float32]) -> NDArray[np.int32]:
-        order = [np.lexsort((keys[row], of[row])) for row in range(n_units)]
-        return np.array(order, dtype=np.int32)[:, :n_extremes]
-
-    top, bottom = extremes(-values), extremes(values)
+    order = [np.lexsort((keys[row], values[row])) for row in range(n_units)]
+    ascending = np.array(order, dtype=np.int32)
+    top = ascending[:, ::-1][:, :n_extremes]
+    bottom = ascending[:, :n_extremes]
     low = values.min(axis=1, keepdims=True)
     return Recording(
         units=units,
