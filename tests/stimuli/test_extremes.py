@@ -1,0 +1,137 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from data.recordings import tie_keys
+from data.units import UnitId
+from stimuli.extremes import BLOCK, LayerStream
+
+N_IMAGES = 700
+
+
+def units_of(n_units):
+    return [UnitId("toy", "layer", channel) for channel in range(n_units)]
+
+
+def streamed(values, *, batch_sizes, n_kept=20, full=(), seed=0):
+    """Feed (n_images, n_units) activations in batches of the sizes given, in turn."""
+    stream = LayerStream(
+        units_of(values.shape[1]),
+        n_kept=n_kept,
+        n_images=len(values),
+        full=full,
+        seed=seed,
+    )
+    start = turn = 0
+    while start < len(values):
+        stop = start + batch_sizes[turn % len(batch_sizes)]
+        stream.add(values[start:stop])
+        start, turn = stop, turn + 1
+    stream.flush()
+    return stream
+
+
+def sorted_whole(values, *, n_kept, seed):
+    """Rank all images at once: by value, then by key."""
+    keys = tie_keys(units_of(values.shape[1]), np.arange(len(values)), seed=seed)
+    top = [np.lexsort((key, -value)) for key, value in zip(keys, values.T, strict=True)]
+    low = [np.lexsort((key, value)) for key, value in zip(keys, values.T, strict=True)]
+    return np.array(top)[:, :n_kept], np.array(low)[:, :n_kept]
+
+
+@pytest.fixture
+def values(rng):
+    """A free unit, one that is silent on most images, one of few values, one dead."""
+    free = rng.normal(size=N_IMAGES)
+    silent = np.maximum(rng.normal(size=N_IMAGES) - 1.5, 0)
+    coarse = rng.integers(0, 5, size=N_IMAGES)
+    columns = [free, silent, coarse, np.zeros(N_IMAGES)]
+    return np.stack(columns, axis=1).astype(np.float32)
+
+
+@pytest.mark.parametrize("batch_sizes", [[1], [7, 32], [BLOCK], [N_IMAGES]])
+def test_streaming_finds_what_a_full_sort_finds(values, batch_sizes):
+    stream = streamed(values, batch_sizes=batch_sizes, seed=4)
+    top, bottom = sorted_whole(values, n_kept=20, seed=4)
+    np.testing.assert_array_equal(stream.top.index, top)
+    np.testing.assert_array_equal(stream.bottom.index, bottom)
+    expected = np.take_along_axis(values.T, top, axis=1)
+    np.testing.assert_array_equal(stream.top.value, expected)
+
+
+@given(
+    values=st.lists(st.sampled_from([-1.0, -0.0, 0.0, 1.0]), min_size=8, max_size=40),
+    batch_size=st.integers(1, 40),
+)
+def test_ties_are_broken_by_key_whatever_the_batches(values, batch_size):
+    column = np.array(values, dtype=np.float32)[:, None]
+    stream = streamed(column, batch_sizes=[batch_size], n_kept=4)
+    top, bottom = sorted_whole(column, n_kept=4, seed=0)
+    np.testing.assert_array_equal(stream.top.index, top)
+    np.testing.assert_array_equal(stream.bottom.index, bottom)
+
+
+def test_tied_images_at_an_end_come_from_the_whole_set(values):
+    stream = streamed(values, batch_sizes=[32], n_kept=100)
+    dead = stream.bottom.index[3]
+    # In the order of images they would be the first 100; at random they spread.
+    assert 0.3 * N_IMAGES < dead.mean() < 0.7 * N_IMAGES
+    assert not np.array_equal(np.sort(dead), np.sort(stream.top.index[2]))
+
+
+def test_another_seed_breaks_ties_otherwise(values):
+    first = streamed(values, batch_sizes=[32], seed=0)
+    other = streamed(values, batch_sizes=[32], seed=1)
+    assert not np.array_equal(first.bottom.index[3], other.bottom.index[3])
+    np.testing.assert_array_equal(first.bottom.index[0], other.bottom.index[0])
+
+
+def test_statistics_are_those_of_the_whole_set(values):
+    table = streamed(values, batch_sizes=[33]).statistics.table(units_of(4))
+    exact = values.astype(np.float64)
+    np.testing.assert_allclose(table["mean"], exact.mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(table["sd"], exact.std(axis=0), rtol=1e-12)
+    np.testing.assert_array_equal(table["minimum"], exact.min(axis=0))
+    np.testing.assert_array_equal(table["maximum"], exact.max(axis=0))
+    at_minimum = (exact == exact.min(axis=0)).mean(axis=0)
+    np.testing.assert_array_equal(table["share_at_minimum"], at_minimum)
+
+
+def test_a_lower_minimum_in_a_later_block_starts_the_count_anew():
+    values = np.concatenate([np.zeros(BLOCK), np.full(BLOCK, -1.0)]).astype(np.float32)
+    table = streamed(values[:, None], batch_sizes=[64]).statistics.table(units_of(1))
+    assert table["share_at_minimum"].tolist() == [0.5]
+
+
+def test_statistics_do_not_depend_on_the_batch_size(values):
+    tables = [
+        streamed(values, batch_sizes=[size]).statistics.table(units_of(4))
+        for size in (1, 50)
+    ]
+    assert tables[0].equals(tables[1])
+
+
+def test_statistics_of_a_large_offset_keep_their_spread(rng):
+    values = (1e4 + rng.normal(size=(N_IMAGES, 1))).astype(np.float32)
+    table = streamed(values, batch_sizes=[32]).statistics.table(units_of(1))
+    np.testing.assert_allclose(table["sd"], values.astype(float).std(), rtol=1e-9)
+
+
+def test_named_units_keep_all_activations(values):
+    unit = units_of(4)[1]
+    stream = streamed(values, batch_sizes=[48], full=[unit])
+    np.testing.assert_array_equal(stream.full[unit], values[:, 1])
+
+
+def held_bytes(stream):
+    ends = (stream.top, stream.bottom)
+    arrays = [array for end in ends for array in vars(end).values()]
+    arrays += [*vars(stream.statistics).values(), stream._waiting]
+    return sum(getattr(array, "nbytes", 0) for array in arrays)
+
+
+def test_what_is_held_does_not_grow_with_the_images(values):
+    few = streamed(values, batch_sizes=[32])
+    many = streamed(np.tile(values, (5, 1)), batch_sizes=[32])
+    assert held_bytes(many) == held_bytes(few)
