@@ -1,8 +1,8 @@
 """Units outside the selection that serve as example, practice, catch, instructed."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import chain, islice
+from itertools import islice
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,9 @@ MOST_SHARED_IMAGES = 1 / 3
 """Share of images that two tasks of the pools have in common before one is skipped."""
 
 N_EXAMPLES = 1
+
+_LOOKED_AT = 4
+"""Units looked at for each one needed, before similar ones are taken after all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,11 +64,12 @@ def choose_pools(
 ) -> Pools:
     """Choose the units of all pools by MIS, and of each unit one task.
 
-    The easiest go to example, catch and obvious practice, in this order, with the
-    task that the machine is surest of; units around the middle of MIS, but clearly
-    above chance, to less obvious practice and instructed trials, with an average task
-    that the machine gets right. Units whose task shares many images with one that
-    was chosen are passed over while others are left, so that the trials differ.
+    The easiest go to example, catch and obvious practice, in this order; units around
+    the middle of MIS, but clearly above chance, to less obvious practice and
+    instructed trials. Each comes with the task that the machine is surest of, since a
+    practice that can't be passed would send people away; instructed trials with an
+    average one, so that they look like main trials. Units whose task shares many
+    images with one that was chosen are passed over while others are left.
 
     Raises
     ------
@@ -81,25 +85,32 @@ def choose_pools(
             f" {sum(sizes.values())}."
             " Draw tasks for more units and score them, or select fewer."
         )
-    by_unit = dict(iter(scores.tasks.groupby("unit")))
-    surest = ((unit, _surest(by_unit[str(unit)])) for unit in outside)
-    easiest = _distinct(tasks, surest, [])
-    chosen = {
-        name: _take(easiest, sizes[name]) for name in ("example", "catch", "obvious")
-    }
-    used = list(chain.from_iterable(chosen.values()))
-    taken = {task.unit for task in used}
-    rest = {unit: mis for unit, mis in outside.items() if unit not in taken}
-    average = (
-        (unit, _average(by_unit[str(unit)], rest[unit]))
-        for unit in _from_the_middle(rest)
+    choice = _Choice(tasks, scores)
+    names = ("example", "catch", "obvious")
+    window = _LOOKED_AT * sum(sizes[name] for name in names)
+    easiest = choice.of(outside, _surest, [], window)
+    example, catch, obvious = (_take(easiest, sizes[name]) for name in names)
+    used = [*example, *catch, *obvious]
+    middle = _from_the_middle(_without(outside, used))
+    window = min(
+        _LOOKED_AT * sizes["less_obvious"],
+        sum(value >= LEAST_MIS_LESS_OBVIOUS for value in middle.values()),
     )
-    middle = _distinct(tasks, average, used)
-    chosen |= {
-        name: _take(middle, sizes[name]) for name in ("less_obvious", "instructed")
-    }
-    chosen["catch"] = tuple(map(catch_task, chosen["catch"]))
-    return Pools(**chosen)
+    less_obvious = _take(
+        choice.of(middle, _surest, used, window), sizes["less_obvious"]
+    )
+    used += less_obvious
+    rest = _without(middle, used)
+    return Pools(
+        example=example,
+        obvious=obvious,
+        less_obvious=less_obvious,
+        catch=tuple(map(catch_task, catch)),
+        instructed=_take(
+            choice.of(rest, _average, used, _LOOKED_AT * sizes["instructed"]),
+            sizes["instructed"],
+        ),
+    )
 
 
 def catch_task(task: Task) -> Task:
@@ -126,10 +137,16 @@ def _outside(
     return {unit: mis[unit] for unit in known}
 
 
-def _from_the_middle(mis: dict[UnitId, float]) -> list[UnitId]:
+def _without(mis: Mapping[UnitId, float], used: list[Task]) -> dict[UnitId, float]:
+    taken = {task.unit for task in used}
+    return {unit: value for unit, value in mis.items() if unit not in taken}
+
+
+def _from_the_middle(mis: Mapping[UnitId, float]) -> dict[UnitId, float]:
+    """Put units in the order of their distance from the middle of MIS."""
     middle = float(np.median(list(mis.values()))) if mis else 0.0
     aim = max(middle, LEAST_MIS_LESS_OBVIOUS)
-    return sorted(
+    order = sorted(
         mis,
         key=lambda unit: (
             mis[unit] < LEAST_MIS_LESS_OBVIOUS,
@@ -137,36 +154,53 @@ def _from_the_middle(mis: dict[UnitId, float]) -> list[UnitId]:
             unit,
         ),
     )
+    return {unit: mis[unit] for unit in order}
 
 
-def _surest(own: pd.DataFrame) -> int:
+def _surest(own: pd.DataFrame, mis: float) -> int:
     return int(own["number"].iloc[int(np.argmax(own["probability"].to_numpy()))])
 
 
 def _average(own: pd.DataFrame, mis: float) -> int:
     right = own[own["probability"] > 0.5]
     if right.empty:
-        return _surest(own)
+        return _surest(own, mis)
     distance = (right["probability"] - mis).abs().to_numpy()
     return int(right["number"].iloc[int(np.argmin(distance))])
 
 
-def _distinct(
-    tasks: TaskSet, candidates: Iterable[tuple[UnitId, int]], used: list[Task]
-) -> Iterator[Task]:
-    """Yield tasks that share few images with those before; then the ones skipped."""
-    seen = [set(task.images) for task in used]
-    skipped = []
-    for unit, number in candidates:
-        task = tasks.task(unit, number)
-        images = set(task.images)
-        most = MOST_SHARED_IMAGES * len(images)
-        if any(len(images & other) > most for other in seen):
-            skipped.append(task)
-            continue
-        seen.append(images)
-        yield task
-    yield from skipped
+class _Choice:
+    """Chooses one task of each unit, and units whose tasks differ in their images."""
+
+    def __init__(self, tasks: TaskSet, scores: Scores) -> None:
+        self.tasks = tasks
+        self.scored = dict(iter(scores.tasks.groupby("unit")))
+
+    def of(
+        self,
+        mis: Mapping[UnitId, float],
+        number: Callable[[pd.DataFrame, float], int],
+        used: list[Task],
+        window: int,
+    ) -> Iterator[Task]:
+        """Yield tasks that share few images with those before; then the others.
+
+        The others of the first ``window`` units come before the units after these.
+        """
+        seen = [set(task.images) for task in used]
+        units = list(mis)
+        for block in (units[:window], units[window:]):
+            skipped = []
+            for unit in block:
+                task = self.tasks.task(unit, number(self.scored[str(unit)], mis[unit]))
+                images = set(task.images)
+                most = MOST_SHARED_IMAGES * len(images)
+                if any(len(images & other) > most for other in seen):
+                    skipped.append(task)
+                    continue
+                seen.append(images)
+                yield task
+            yield from skipped
 
 
 def _take(tasks: Iterator[Task], n: int) -> tuple[Task, ...]:

@@ -147,9 +147,9 @@ def spread(
 ) -> list[str]:
     """Put catch and instructed trials between main trials.
 
-    The gaps after each main trial are cut into as many stretches as there are extra
-    trials, and one random gap of each stretch takes one. So none comes first and no
-    two are adjacent.
+    The gaps after the main trials, taken as a ring, are cut into as many stretches as
+    there are extra trials, and one random gap of each stretch takes one. So none comes
+    first and no two are adjacent.
 
     Raises
     ------
@@ -163,7 +163,12 @@ def spread(
             " adjacent. Raise it, or lower them."
         )
     edges = np.linspace(0, len(main), len(extra) + 1).astype(int)
-    gaps = [int(rng.integers(low, high)) for low, high in pairwise(edges)]
+    # Turned by a random number of gaps, so that no place is known to be a main trial.
+    turn = int(rng.integers(len(main)))
+    gaps = [
+        (int(rng.integers(low, high)) + turn) % len(main)
+        for low, high in pairwise(edges)
+    ]
     shuffled = [extra[index] for index in rng.permutation(len(extra))]
     after = dict(zip(gaps, shuffled, strict=True))
     order = []
