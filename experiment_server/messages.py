@@ -4,11 +4,21 @@ from datetime import datetime
 from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
 from experiment_server.flow import Screen
 
 Milliseconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
+
+
+def _without_nul(value: str) -> str:
+    # PostgreSQL stores no text with it.
+    if "\0" in value:
+        raise ValueError("text holds no NUL character")
+    return value
+
+
+Text = Annotated[str, AfterValidator(_without_nul)]
 Position = tuple[int, int]
 Row = Literal["upper", "lower"]
 
@@ -36,12 +46,12 @@ class Window(Message):
 class Join(Message):
     """Start a session, or go on with the participant's own."""
 
-    participant: str | None = Field(
+    participant: Text | None = Field(
         None, min_length=1, max_length=200, description="the recruiter's name for them"
     )
     recruiter: Literal["link"] = "link"
     test_run: bool = Field(False, description="never counts and takes no slot")
-    observer: str | None = Field(
+    observer: Text | None = Field(
         None,
         min_length=1,
         max_length=64,
@@ -83,7 +93,7 @@ class Continue(Message):
 class Onset(Message):
     """How well the trial's first frame is known."""
 
-    method: str = Field(max_length=32)
+    method: Text = Field(max_length=32)
     lag_ms: Milliseconds | None = None
     frame_ms: Milliseconds | None = None
     decode_ms: Milliseconds | None = None
@@ -133,7 +143,7 @@ class Events(Message):
 class Comment(Message):
     """Free feedback; may be empty."""
 
-    text: str = Field(max_length=10_000)
+    text: Text = Field(max_length=10_000)
 
 
 class Finish(Message):

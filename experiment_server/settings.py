@@ -36,6 +36,6 @@ class ServerSettings:
     test_run_allowed: bool = False
     repeats_allowed: bool = False
     criteria: ExclusionCriteria = IMI
-    max_body_bytes: int = 65_536
+    max_body_bytes: int = 262_144
     busy_timeout_s: float = 5.0
     clock: Callable[[], datetime] = field(default=utc_now, repr=False)

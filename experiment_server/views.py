@@ -25,7 +25,12 @@ _STATE: _Responses = {
     "409": messages.ErrorReply,
 }
 
-api = APIBlueprint("api", __name__, url_prefix="/api")
+api = APIBlueprint(
+    "api",
+    __name__,
+    url_prefix="/api",
+    abp_responses={"400": messages.ErrorReply, "503": messages.ErrorReply},
+)
 """All paths of the API; :func:`experiment_server.app.create_app` registers it."""
 
 
