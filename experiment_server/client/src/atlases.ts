@@ -17,10 +17,10 @@ export class Gone extends Error {}
 export class Atlases {
   readonly #atlases = new Map<string, Promise<Atlas>>();
 
-  /** Fetch what comes next, and let go of all but this and what is kept. */
-  ahead(urls: readonly string[], keep: string): void {
+  /** Fetch what will be needed, and let go of all else. */
+  ahead(urls: readonly string[]): void {
     for (const url of this.#atlases.keys()) {
-      if (url !== keep && !urls.includes(url)) this.release(url);
+      if (!urls.includes(url)) this.#release(url);
     }
     for (const url of urls) this.#begin(url, ATTEMPTS_AHEAD);
   }
@@ -35,7 +35,7 @@ export class Atlases {
     }
   }
 
-  release(url: string): void {
+  #release(url: string): void {
     const atlas = this.#atlases.get(url);
     this.#atlases.delete(url);
     atlas?.then(({ bitmap }) => bitmap.close()).catch(() => undefined);

@@ -46,6 +46,7 @@ export async function runSession(
         return;
       }
       frame.show(state.screen, state.settings.min_window, state);
+      prepare(state, atlases);
       await SCREENS[state.screen as Exclude<State["screen"], "trial">](
         host,
         session,
@@ -98,10 +99,10 @@ export async function runSession(
   ]);
 }
 
-/** Fetch what comes next, without letting go of what is shown. */
+/** Fetch what is shown and what comes next. */
 function prepare(state: State, atlases: Atlases): void {
-  const image = state.trial?.image ?? "";
-  atlases.ahead([image, ...(state.upcoming ?? [])].filter(Boolean), image);
+  const image = (state.trial ?? state.instructions?.example)?.image;
+  atlases.ahead([...(image ? [image] : []), ...(state.upcoming ?? [])]);
 }
 
 /** Show a page instead of stopping in the middle when something fails. */

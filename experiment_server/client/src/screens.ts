@@ -48,7 +48,6 @@ async function instructions(
   if (!given) throw new Error("no-instructions");
   const levels = settings.confidence_levels;
   const viewings = await instruct(host, given.pages, given.example, atlases, levels);
-  atlases.release(given.example.image);
   await session.instructed(viewings);
 }
 
@@ -67,9 +66,11 @@ export async function introducePractice(host: HTMLElement, state: State): Promis
 
 async function practiceAgain(host: HTMLElement, session: Session): Promise<void> {
   const practice = session.state.practice ?? { n_trials: 0, n_rounds_max: 0, round: 0 };
+  // The server counts the round that has just ended.
+  const next = { ...practice, round: practice.round + 1 };
   await page(host, {
     title: say("practice_again.title"),
-    text: say("practice_again.text", practice),
+    text: say("practice_again.text", next),
     actions: [{ name: CONTINUE, text: say("button.continue") }],
   });
   await session.leave();

@@ -34,22 +34,19 @@ export class Session {
     const { token, state } = await insist<{ token: string; state: State }>("sessions", {
       body,
     });
-    const { participant } = entry;
-    store.write({ token, participant, seen: null, outbox: null, elapsed_ms: 0 });
+    store.write({ ...entry, token, seen: null, outbox: null, elapsed_ms: 0 });
     return new Session(token, state, store);
   }
 
   /** Go on with the session that this browser knows; null if there is none. */
   static async resume(entry: Entry, store: Store): Promise<Session | null> {
     const kept = store.read();
-    if (!kept || (entry.participant && entry.participant !== kept.participant)) {
-      return null;
-    }
+    if (!kept || !isSame(entry, kept)) return null;
     const { token, outbox } = kept;
     try {
       if (outbox) {
         await insist("session/answers", { token, body: outbox }).catch(ignoreRefusal);
-        store.update({ outbox: null });
+        store.update(token, { outbox: null });
       }
       return new Session(token, await insist<State>("session", { token }), store);
     } catch (error) {
@@ -96,7 +93,7 @@ export class Session {
   }
 
   shown(sequence: number): void {
-    this.store.update({ seen: sequence });
+    this.store.update(this.token, { seen: sequence });
   }
 
   /** Keep an answer until the server has stored it; resolves with the feedback. */
@@ -114,7 +111,7 @@ export class Session {
       interrupted: sequence === this.#seenBefore,
       ...this.#time(),
     };
-    this.store.update({ outbox: body });
+    this.store.update(this.token, { outbox: body });
     try {
       const reply = await insist<AnswerReply>("session/answers", {
         token: this.token,
@@ -126,7 +123,7 @@ export class Session {
       await this.#recover(error);
       return null;
     } finally {
-      this.store.update({ outbox: null });
+      this.store.update(this.token, { outbox: null });
     }
   }
 
@@ -157,8 +154,18 @@ export class Session {
   }
 
   #keepTime(): void {
-    this.store.update({ elapsed_ms: this.clock.elapsed() });
+    this.store.update(this.token, { elapsed_ms: this.clock.elapsed() });
   }
+}
+
+/** Whether the link is of the session that is kept; a bare link names nobody. */
+function isSame(entry: Entry, kept: Entry): boolean {
+  const isNamed = entry.participant !== null;
+  return (
+    (!isNamed || entry.participant === kept.participant) &&
+    entry.test_run === kept.test_run &&
+    entry.observer === kept.observer
+  );
 }
 
 function ignoreRefusal(error: unknown): void {

@@ -6,6 +6,8 @@ export interface Kept {
   token: string;
   /** Who the session belongs to, as the link named them. */
   participant: string | null;
+  test_run: boolean;
+  observer: string | null;
   /** Last trial that was shown. */
   seen: number | null;
   /** Answer that the server has not acknowledged. */
@@ -41,9 +43,9 @@ export class Store {
     }
   }
 
-  /** Change some of what is kept. */
-  update(change: Partial<Kept>): void {
+  /** Change some of what is kept of a session; another tab may have its own. */
+  update(token: string, change: Partial<Kept>): void {
     const kept = this.read();
-    if (kept) this.write({ ...kept, ...change });
+    if (kept?.token === token) this.write({ ...kept, ...change });
   }
 }

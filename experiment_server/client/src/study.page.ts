@@ -15,9 +15,13 @@ import "./style.css";
 import type { StudyInfo } from "./types";
 import { Watch } from "./watch";
 
-async function begin(entry: Entry, study: StudyInfo, store: Store, frame: Frame) {
-  const known = await Session.resume(entry, store);
-  if (known) return known;
+/** Offer to start; resolves with the session when the participant does. */
+async function start(
+  entry: Entry,
+  study: StudyInfo,
+  store: Store,
+  frame: Frame,
+): Promise<Session> {
   const host = element("div");
   frame.stage.replaceChildren(host);
   frame.show("start", study.min_window);
@@ -54,10 +58,11 @@ async function main(root: HTMLElement): Promise<void> {
     document.title = study.title;
     const watch = new Watch();
     const store = new Store(study.study_id);
-    const isReload = store.read() !== null;
-    session = await begin(readEntry(location.search), study, store, frame);
+    const entry = readEntry(location.search);
+    const known = await Session.resume(entry, store);
+    session = known ?? (await start(entry, study, store, frame));
     frame.stage.replaceChildren();
-    watch.follow(session.token, isReload ? 1 : 0);
+    watch.follow(session.token, known ? 1 : 0);
     await runSession(session, frame, watch);
   } catch (error) {
     console.error(error);

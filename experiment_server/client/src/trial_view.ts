@@ -10,6 +10,12 @@ export type Place = Pick<
   "cell" | "left" | "right" | "upper" | "lower" | "instruction"
 >;
 
+/** What the instructions point at. */
+interface Part {
+  outlined: HTMLElement[];
+  lit?: HTMLElement[];
+}
+
 export class TrialView {
   readonly root: HTMLElement;
   readonly buttons: HTMLButtonElement[] = [];
@@ -20,7 +26,7 @@ export class TrialView {
   );
   readonly #middle = element("div", { class: "middle" });
   readonly #queries: Record<Row, HTMLElement>;
-  readonly #parts: Partial<Record<Highlight, HTMLElement[]>>;
+  readonly #parts: Partial<Record<Highlight, Part>>;
 
   /** Build a trial that is laid out but not visible. */
   constructor(place: Place, atlas: ImageBitmap, levels: number, name: string) {
@@ -37,15 +43,15 @@ export class TrialView {
       ...line(say(questionOf(place))),
     );
     this.#middle.append(arrow());
-    const centre = element(
+    const { upper, lower } = this.#queries;
+    const answers = element(
       "div",
-      { class: "centre" },
-      this.#queries.upper,
+      { class: "answers" },
       rows.upper,
       this.#middle,
       rows.lower,
-      this.#queries.lower,
     );
+    const centre = element("div", { class: "centre" }, upper, answers, lower);
     const layout = element("div", { class: "layout" }, question, left, centre, right);
     this.root = element("div", { class: "trial" }, layout);
     const columns = Math.max(1, Math.ceil(Math.sqrt(place.right.length)));
@@ -55,14 +61,14 @@ export class TrialView {
     layout.style.setProperty("--rows", String(cells));
     layout.style.setProperty("--levels", String(levels));
     this.#parts = {
-      left: [left],
-      right: [right],
-      question: [question],
-      queries: [this.#queries.upper, this.#queries.lower],
-      upper_buttons: [this.#queries.upper, rows.upper],
-      lower_buttons: [this.#queries.lower, rows.lower],
-      confidence: [rows.upper, this.#middle, rows.lower],
-      frame: [this.#queries.upper],
+      left: { outlined: [left] },
+      right: { outlined: [right] },
+      question: { outlined: [question] },
+      queries: { outlined: [upper, lower] },
+      upper_buttons: { outlined: [rows.upper], lit: [upper] },
+      lower_buttons: { outlined: [rows.lower], lit: [lower] },
+      confidence: { outlined: [answers], lit: [rows.upper, this.#middle, rows.lower] },
+      frame: { outlined: [], lit: [upper] },
     };
   }
 
@@ -100,9 +106,10 @@ export class TrialView {
 
   /** Make one part stand out, as the instructions do. */
   highlight(part: Highlight): void {
-    const parts = this.#parts[part];
-    if (parts) this.root.classList.add("dimmed");
-    for (const one of parts ?? []) one.classList.add("highlighted");
+    const { outlined = [], lit = [] } = this.#parts[part] ?? {};
+    if (part in this.#parts) this.root.classList.add("dimmed");
+    for (const one of [...outlined, ...lit]) one.classList.add("lit");
+    for (const one of outlined) one.classList.add("outlined");
     if (part === "frame") this.choose("upper");
   }
 
