@@ -1,5 +1,6 @@
 """How a machine score and the human score agree over units."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -138,7 +139,7 @@ def _undefined(method: str, n_units: int, level: float, note: str) -> Correlatio
 
 
 def _bonett_wright(rho: float, n: int, level: float) -> tuple[float, float]:
-    if abs(rho) == 1:
+    if math.isclose(abs(rho), 1):
         return rho, rho
     half = norm.ppf((1 + level) / 2) * np.sqrt((1 + rho**2 / 2) / (n - 3))
     z = np.arctanh(rho)

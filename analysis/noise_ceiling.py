@@ -21,9 +21,10 @@ class NoiseCeiling:
     half_low, half_high : float or None
         Where the middle 95% of the splits lie; not an interval over units.
     reliability : float or None
-        ``half_correlation`` stepped up to full length by Spearman–Brown.
+        ``half_correlation`` stepped up to full length by Spearman–Brown; None where
+        the halves do not agree at all.
     correlation : float or None
-        The ceiling, in [0, 1]; None where the halves do not agree at all.
+        The ceiling, in (0, 1]; None likewise.
     n_units, n_splits : int
         Units and random splits that took part.
     n_left_out : int
@@ -140,11 +141,11 @@ def _ceiling(
     if len(halves):
         half = float(halves.mean())
         low, high = map(float, np.quantile(halves, [0.025, 0.975]))
-        reliability = 2 * half / (1 + half) if half > -1 else None
-    if reliability is not None and reliability > 0:
-        ceiling = math.sqrt(reliability)
-    elif half is not None:
-        note = "the halves do not agree, so no ceiling can be told"
+        if half > 0:
+            reliability = 2 * half / (1 + half)
+            ceiling = math.sqrt(reliability)
+        else:
+            note = "the halves do not agree, so no ceiling can be told"
     return NoiseCeiling(
         half_correlation=half,
         half_low=low,

@@ -257,7 +257,11 @@ def svg_of(figure: Figure) -> str:
     """Return a figure as SVG; the same figure gives the same text."""
     text = StringIO()
     with plots.style():
-        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
+        figure.savefig(
+            text,
+            format="svg",
+            metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")),
+        )
     return text.getvalue()
 
 
