@@ -124,8 +124,6 @@ class LayerStream:
 
     def add(self, values: NDArray[np.float32]) -> None:
         """Take in (n_batch, n_units) activations of the next images."""
-        # Minus zero is zero: both mean that the unit is silent.
-        values = values + np.float32(0)
         start = self._n_merged + self._n_waiting
         for channel, kept in zip(self._channels, self.full.values(), strict=True):
             kept[start : start + len(values)] = values[:, channel]

@@ -46,6 +46,14 @@ def test_labels_of_foolbox_start_with_the_class_index(pictures):
     assert labels["imagenet_00_243.jpg"] == "243 bull mastiff"
 
 
+def test_a_second_copy_of_the_npm_package_adds_nothing(pictures):
+    once = [one.image_id for one in package_photographs(pictures)]
+    save_pictures(pictures / "older" / "assets", 2)
+    for path in (pictures / "older" / "assets").iterdir():
+        path.rename(path.with_suffix(".jpeg"))
+    assert [one.image_id for one in package_photographs(pictures)] == once
+
+
 def test_a_missing_npm_package_names_its_folder_and_the_remedy(tmp_path):
     with pytest.raises(MissingExtraError, match=r"not in .*nowhere.*make setup"):
         package_photographs(tmp_path / "nowhere")
