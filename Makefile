@@ -138,13 +138,13 @@ $(DEMO)/observer/scores.json: $(DEMO)/tasks/tasks.json
 # A study that was compiled anew starts with an empty database.
 $(DEMO)/.simulated: $(DEMO)/study/study.json $(DEMO)/observer/scores.json
 	test ! -e $@ || rm -f $(DEMO)/answers.sqlite*
-	$(UNITSCOPE) simulate $(<D) --serve --database $(DEMO)/answers.sqlite \
+	$(UNITSCOPE) simulate $(<D) --serve --database sqlite:///$(DEMO)/answers.sqlite \
 		--observer similarity --scores $(DEMO)/observer \
 		--sessions 60 --browser 3 --careless 9 --screenshot $(DEMO)/trial.png
 	touch $@
 
 $(DEMO)/export/export.json: $(DEMO)/.simulated
-	$(UNITSCOPE) export $(DEMO)/study --database $(DEMO)/answers.sqlite --out $(@D)
+	$(UNITSCOPE) export $(DEMO)/study --database sqlite:///$(DEMO)/answers.sqlite --out $(@D)
 
 $(REPORT): $(DEMO)/export/export.json $(DEMO)/scores/scores.json
 	$(UNITSCOPE) validate $(<D) $(DEMO)/scores --out $(@D)

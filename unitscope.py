@@ -50,7 +50,8 @@ def main(argv: list[str] | None = None) -> int:
         sys.stdout.write(f"unitscope {version('unitscope')}\n")
         return 0
     if name not in COMMANDS:
-        sys.stderr.write(f"error: {name!r} is no command. {near_names(name, COMMANDS)}\n")
+        near = near_names(name, COMMANDS)
+        sys.stderr.write(f"error: {name!r} is no command. {near}\n")
         return 2
     module, _ = COMMANDS[name]
     return int(import_module(module).main(rest))

@@ -36,8 +36,8 @@ for command in (
      step["selection"]],
     ["compile", step["tasks"], "--images", step["images"], "--selection",
      step["selection"], "--scores", step["scores"], "--study-id", "twice",
-     "--slots", "4", "--main-trials", "9", "--catch-trials", "2", "--seed", "3", "--out",
-     step["study"]],
+     "--slots", "4", "--main-trials", "9", "--catch-trials", "2", "--seed", "3",
+     "--out", step["study"]],
 ):
     status = unitscope.main(command)
     if status:
