@@ -1,0 +1,452 @@
+"""The participant's page, walked in a real browser against the real server."""
+
+import pytest
+
+from data.studies import read_study
+from tests.experiment_server.toy_study import make_toy_study
+from tests.experiment_server.visitor import Visitor, running_site
+
+pytestmark = pytest.mark.browser
+
+SIZES = [(940, 600), (1280, 720), (1920, 1080)]
+# Compiled studies have nine explanations a side; times are short to keep tests so.
+SETTINGS = {"lock_ms": 60, "feedback_delay_ms": 30, "feedback_ms": 40}
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("page") / "study"
+    return read_study(make_toy_study(folder, n_explanations=9, n_slots=3, **SETTINGS))
+
+
+@pytest.fixture
+def site(study, tmp_path):
+    with running_site(study, tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+def visit(browser, site):
+    """Make visitors; at the end none may have made the browser complain."""
+    visitors = []
+
+    def make(*, by="mouse", size=(1280, 720), **options):
+        width, height = size
+        context = browser.new_context(
+            viewport={"width": width, "height": height}, **options
+        )
+        visitors.append(Visitor(context, site, by=by))
+        return visitors[-1]
+
+    yield make
+    for visitor in visitors:
+        visitor.context.close()
+    assert [visitor.complaints for visitor in visitors] == [[] for _ in visitors]
+
+
+@pytest.mark.parametrize("by", ["mouse", "keyboard"])
+def test_a_whole_session_stores_every_answer_and_ends_with_the_code(site, visit, by):
+    visitor = visit(by=by)
+    visitor.pass_practice()
+    visitor.answer_block()
+    code = visitor.conclude()
+    (session,) = site.sessions()
+    answers = site.answers()
+    assert session.completion_code == code
+    assert session.feedback == "It was fine."
+    assert [one.trial_index for one in answers] == list(range(3 + 8))
+    assert {one.input for one in answers} == {by}
+    assert not any(one.interrupted for one in answers)
+    elapsed = [one.time_elapsed_ms for one in answers]
+    assert elapsed == sorted(elapsed)
+    assert elapsed[0] > session.instruction_time_ms > 0
+
+
+def test_the_answer_that_was_pressed_is_the_one_that_is_stored(site, visit):
+    visitor = visit()
+    visitor.pass_practice()
+    chosen = {}
+    for row, confidence in [("upper", 1), ("lower", 3)]:
+        sequence = visitor.sequence()
+        visitor.answer(row, confidence)
+        chosen[sequence] = (row == site.correct_row(sequence), confidence)
+        visitor.wait_until_gone(sequence)
+    visitor.sequence()
+    stored = {one.trial_index: (one.correct, one.confidence) for one in site.answers()}
+    assert chosen.items() <= stored.items()
+
+
+def test_times_count_from_the_painted_frame(site, visit):
+    visitor = visit()
+    visitor.pass_practice()
+    sequence = visitor.sequence()
+    visitor.answer("upper")
+    visitor.wait_until_gone(sequence)
+    visitor.sequence()
+    answer = site.answers()[-1]
+    assert answer.rt_ms >= SETTINGS["lock_ms"]
+    assert answer.onset_method.startswith("next_frame")
+    assert answer.frame_ms > 0
+    assert answer.decode_ms > 0
+    assert answer.shown_at is not None
+
+
+def test_opening_the_page_starts_nothing(site, visit):
+    visitor = visit()
+    visitor.open()
+    visitor.wait_for("start")
+    visitor.reload()
+    visitor.wait_for("start")
+    assert site.sessions() == []
+
+
+def test_each_image_of_a_trial_is_the_cell_that_the_server_named(visit):
+    visitor = visit()
+    with visitor.page.expect_response("**/api/session/continue") as reply:
+        visitor.pass_practice()
+    trial = reply.value.json()["trial"]
+    visitor.sequence()
+    differences = visitor.page.evaluate(
+        """async (trial) => {
+          const blob = await (await fetch(trial.image)).blob();
+          const atlas = await createImageBitmap(blob);
+          const side = trial.cell;
+          const pixels = (source, x, y) => {
+            const canvas = new OffscreenCanvas(side, side);
+            const context = canvas.getContext("2d");
+            context.drawImage(source, x, y, side, side, 0, 0, side, side);
+            return context.getImageData(0, 0, side, side).data;
+          };
+          const places = { ".left": trial.left, ".right": trial.right,
+                           ".query.upper": [trial.upper],
+                           ".query.lower": [trial.lower] };
+          return Object.entries(places).flatMap(([selector, cells]) => {
+            const canvases = document.querySelectorAll(`${selector} canvas`);
+            if (canvases.length !== cells.length) throw new Error(selector);
+            return cells.map(([x, y], index) => {
+              const [shown, named] = [pixels(canvases[index], 0, 0), pixels(atlas, x, y)];
+              return shown.reduce((sum, value, i) => sum + Math.abs(value - named[i]), 0);
+            });
+          });
+        }""",
+        trial,
+    )
+    assert differences == [0] * 20
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+def test_nothing_needs_scrolling(visit, size):
+    visitor = visit(size=size)
+    visitor.begin()
+    fits = [[0, 0], [0, 0]]
+    assert visitor.overflow() == fits
+    visitor.read_instructions()
+    assert visitor.overflow() == fits
+    visitor.press("continue")
+    visitor.sequence()
+    assert visitor.overflow() == fits
+    boxes = visitor.page.eval_on_selector_all(
+        "canvas, .answer, .question",
+        """(shown) => shown.map((one) => one.getBoundingClientRect()).map(
+             ({left, top, right, bottom}) => [left, top, right, bottom])""",
+    )
+    assert len(boxes) == 20 + 6 + 1
+    for left, top, right, bottom in boxes:
+        assert left >= 0
+        assert top >= 0
+        assert right <= size[0]
+        assert bottom <= size[1]
+
+
+def test_a_window_that_is_too_small_is_told_the_size_until_it_fits(visit):
+    visitor = visit(size=(800, 500))
+    visitor.open()
+    cover = visitor.page.wait_for_selector(".cover")
+    assert "940 × 600" in cover.inner_text()
+    assert "800 × 500" in cover.inner_text()
+    visitor.page.set_viewport_size({"width": 940, "height": 600})
+    visitor.page.wait_for_selector(".cover", state="hidden")
+    visitor.press("start")
+    visitor.wait_for("consent")
+
+
+def test_a_reload_comes_back_to_the_same_screen(visit):
+    visitor = visit()
+    visitor.open()
+    visitor.press("start")
+
+    def stays(screen):
+        visitor.wait_for(screen)
+        visitor.reload()
+        visitor.wait_for(screen)
+
+    stays("consent")
+    visitor.press("agree")
+    stays("instructions")
+    visitor.read_instructions()
+    stays("practice")
+    visitor.press("continue")
+    visitor.practise()
+    stays("practice_passed")
+    visitor.press("continue")
+    for _ in range(3):
+        sequence = visitor.sequence()
+        visitor.answer("upper")
+        visitor.wait_until_gone(sequence)
+    stays("break")
+    visitor.press("continue")
+    for _ in range(5):
+        sequence = visitor.sequence()
+        visitor.answer("upper")
+        visitor.wait_until_gone(sequence)
+        if sequence == 3 + 5:
+            visitor.press("continue")
+    stays("feedback")
+    visitor.press("continue")
+    stays("debrief")
+    visitor.press("finish")
+    stays("end")
+
+
+def test_a_trial_that_a_reload_interrupts_is_shown_again_and_marked(site, visit):
+    visitor = visit()
+    visitor.pass_practice()
+    sequence = visitor.sequence()
+    visitor.reload()
+    assert visitor.sequence() == sequence
+    visitor.answer("upper")
+    visitor.wait_until_gone(sequence)
+    following = visitor.sequence()
+    visitor.answer("upper")
+    visitor.wait_until_gone(following)
+    visitor.sequence()
+    interrupted = {one.trial_index: one.interrupted for one in site.answers()}
+    assert interrupted[sequence]
+    assert not interrupted[following]
+
+
+def test_an_answer_given_offline_is_kept_shown_as_kept_and_stored_once(site, visit):
+    visitor = visit()
+    visitor.pass_practice()
+    sequence = visitor.sequence()
+    n_before = len(site.answers())
+    visitor.context.set_offline(True)
+    visitor.answer("lower", 3)
+    visitor.page.wait_for_selector("[data-notice=answers]")
+    assert len(site.answers()) == n_before
+    visitor.context.set_offline(False)
+    visitor.wait_until_gone(sequence)
+    assert visitor.sequence() == sequence + 1
+    visitor.page.wait_for_selector("[data-notice]", state="hidden")
+    assert len(site.answers()) == n_before + 1
+    visitor.complaints = [one for one in visitor.complaints if "ERR_INT" not in one]
+
+
+def test_an_answer_that_a_reload_overtakes_is_sent_after_it(site, visit):
+    visitor = visit()
+    visitor.pass_practice()
+    sequence = visitor.sequence()
+    visitor.page.route("**/api/session/answers", lambda route: route.abort())
+    visitor.answer("lower", 3)
+    visitor.page.wait_for_selector("[data-notice=answers]")
+    visitor.page.unroute("**/api/session/answers")
+    visitor.reload()
+    assert visitor.sequence() == sequence + 1
+    assert site.answers()[-1].trial_index == sequence
+    assert site.answers()[-1].confidence == 3
+    visitor.complaints = [one for one in visitor.complaints if "ERR_FAILED" not in one]
+
+
+def test_an_answer_whose_acknowledgement_is_lost_is_stored_once(site, visit):
+    visitor = visit()
+    visitor.pass_practice()
+    sequence = visitor.sequence()
+    lost = []
+
+    def lose_first_reply(route):
+        if lost:
+            route.continue_()
+        else:
+            lost.append(route.fetch().status)
+            route.abort()
+
+    visitor.page.route("**/api/session/answers", lose_first_reply)
+    visitor.answer("lower")
+    visitor.wait_until_gone(sequence)
+    assert visitor.sequence() == sequence + 1
+    assert lost == [201]
+    assert [one.trial_index for one in site.answers()] == list(range(sequence + 1))
+    visitor.complaints = [one for one in visitor.complaints if "ERR_FAILED" not in one]
+
+
+def test_an_image_that_fails_is_fetched_again(visit):
+    visitor = visit()
+    failures = []
+
+    def fail_twice(route):
+        if len(failures) < 2:
+            failures.append(route.request.url)
+            route.abort()
+        else:
+            route.continue_()
+
+    visitor.begin()
+    visitor.page.route("**/api/images/*", fail_twice)
+    visitor.read_instructions()
+    visitor.press("continue")
+    assert visitor.sequence() == 0
+    assert len(failures) == 2
+    visitor.complaints = [one for one in visitor.complaints if "ERR_FAILED" not in one]
+
+
+def test_the_next_images_are_there_before_they_are_needed(visit):
+    visitor = visit()
+    visitor.pass_practice()
+    sequence = visitor.sequence()
+    visitor.page.wait_for_load_state("networkidle")
+    visitor.requests.clear()
+    visitor.answer("upper")
+    visitor.wait_until_gone(sequence)
+    visitor.sequence()
+    images = [url for url in visitor.requests if "/api/images/" in url]
+    # Of the three trials that the page knows of now, only the last is new.
+    assert len(images) <= 1
+
+
+def test_before_an_answer_no_word_tells_which_is_right(site, visit):
+    visitor = visit()
+    visitor.pass_practice()
+    told = {"positive", "negative", "max", "catch", "instructed", "correct", "kind"}
+    told |= {"toy", "obvious", "positives", "negatives", "explanation"}
+    for _ in range(3):
+        sequence = visitor.sequence()
+        assert not told & visitor.trial_words()
+        visitor.answer("upper")
+        visitor.wait_until_gone(sequence)
+
+
+def test_markup_is_the_same_for_every_trial_but_for_the_question(visit):
+    visitor = visit()
+    visitor.pass_practice()
+    seen = set()
+    for _ in range(3):
+        sequence = visitor.sequence()
+        seen.add(
+            visitor.page.evaluate(
+                """() => {
+                  const stage = document.querySelector("#stage").cloneNode(true);
+                  const question = stage.querySelector(".question");
+                  question.textContent = "";
+                  question.removeAttribute("elementtiming");
+                  delete stage.querySelector(".trial").dataset.sequence;
+                  return stage.innerHTML;
+                }"""
+            )
+        )
+        visitor.answer("upper")
+        visitor.wait_until_gone(sequence)
+    assert len(seen) == 1
+
+
+def test_practice_that_goes_wrong_is_repeated_and_then_ends_the_session(site, visit):
+    visitor = visit()
+    visitor.begin()
+    visitor.read_instructions()
+    visitor.press("continue")
+    for number in (2, 3):
+        visitor.practise(right=False)
+        visitor.wait_for("practice_again")
+        assert f"round {number} of 3" in visitor.page.inner_text("#stage")
+        visitor.press("continue")
+    visitor.practise(right=False)
+    visitor.wait_for("practice_failed")
+    visitor.reload()
+    visitor.wait_for("practice_failed")
+    assert site.sessions()[0].status == "practice_failed"
+
+
+def test_practice_tells_whether_the_answer_was_correct(site, visit):
+    visitor = visit()
+    visitor.begin()
+    visitor.read_instructions()
+    visitor.press("continue")
+    row = site.correct_row(visitor.sequence())
+    visitor.answer(row)
+    visitor.page.wait_for_selector(f".query.{row}.chosen.correct")
+    visitor.page.wait_for_selector(".trial [data-action=continue]")
+    visitor.page.keyboard.press("Space")
+    visitor.wait_until_gone(0)
+    wrong = {"upper": "lower", "lower": "upper"}[site.correct_row(visitor.sequence())]
+    visitor.answer(wrong)
+    visitor.page.wait_for_selector(f".query.{wrong}.chosen.incorrect")
+
+
+def test_who_does_not_agree_is_let_go(site, visit):
+    visitor = visit()
+    visitor.open()
+    visitor.press("start")
+    visitor.press("decline")
+    visitor.wait_for("declined")
+    assert site.sessions()[0].status == "declined"
+
+
+@pytest.mark.parametrize(("choice", "n_kept"), [("keep", 3), ("delete", 0)])
+def test_one_can_stop_at_any_time(site, visit, choice, n_kept):
+    visitor = visit()
+    visitor.pass_practice()
+    visitor.sequence()
+    visitor.press("stop")
+    visitor.page.keyboard.press("KeyQ")
+    visitor.press(choice)
+    visitor.wait_for("withdrawn")
+    assert site.sessions()[0].status == "withdrawn"
+    assert len(site.answers()) == n_kept
+
+
+def test_a_full_study_says_so(site, visit):
+    for number in range(3):
+        visit().begin(f"participant={number}")
+    visitor = visit()
+    visitor.open("participant=late")
+    visitor.press("start")
+    visitor.page.wait_for_selector("text=The study is complete")
+    assert len(site.sessions()) == 3
+    visitor.complaints = [one for one in visitor.complaints if "409" not in one]
+
+
+def test_focus_that_is_lost_in_a_trial_is_counted(site, visit):
+    visitor = visit()
+    visitor.pass_practice()
+    visitor.sequence()
+    with visitor.page.expect_response("**/api/session/events"):
+        visitor.page.evaluate("dispatchEvent(new Event('blur'))")
+    assert site.sessions()[0].n_focus_losses == 1
+
+
+@pytest.mark.parametrize("name", ["participant", "PROLIFIC_PID", "workerId"])
+def test_a_link_that_names_the_participant_comes_back_to_the_session(site, visit, name):
+    visit().begin(f"{name}=P7")
+    elsewhere = visit()
+    elsewhere.open(f"{name}=P7")
+    elsewhere.press("start")
+    elsewhere.wait_for("instructions")
+    assert len(site.sessions()) == 1
+
+
+def test_another_participant_in_the_same_browser_gets_a_session_of_their_own(
+    site, visit
+):
+    visitor = visit()
+    visitor.begin("participant=one")
+    visitor.open("participant=two")
+    visitor.press("start")
+    visitor.wait_for("consent")
+    assert len(site.sessions()) == 2
+
+
+def test_a_test_run_and_a_simulated_observer_are_marked(site, visit):
+    visit().begin("test_run=1")
+    visit().begin("observer=table")
+    test_run, simulated = site.sessions()
+    assert test_run.test_run
+    assert simulated.observer == "table"
