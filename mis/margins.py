@@ -14,7 +14,9 @@ Strategy = Literal["gather", "gram"]
 PairSimilarity = Callable[[Indices, Indices], NDArray[np.floating]]
 """Maps (n_pairs,) first and second image indices to their (n_pairs,) similarity."""
 
-_CHUNK_BYTES = 64 * 2**20
+# Small enough for a core's cache, where the sums over explanations are made.
+_CHUNK_BYTES = 2**20
+_PAIR_CHUNK_BYTES = 64 * 2**20
 _GRAM_BYTES = 2 * 2**30
 _CACHE_LINE = 64
 _MATRIX_BLOCK = 128
@@ -127,7 +129,9 @@ def task_margins_from_pairs(
     """
     margins = np.empty(queries.shape[:2], dtype=np.float32)
     n_images = int(max(queries.max(initial=0), explanations.max(initial=0))) + 1
-    for chunk in _unit_chunks(explanations, bytes_per_pair=64):
+    for chunk in _unit_chunks(
+        explanations, bytes_per_pair=64, chunk_bytes=_PAIR_CHUNK_BYTES
+    ):
         first, second = _pairs(queries[chunk], explanations[chunk])
         first, second = np.broadcast_arrays(first, second)
         low = np.minimum(first, second).astype(np.int64)
@@ -183,9 +187,11 @@ def _pairs(queries: Indices, explanations: Indices) -> tuple[Indices, Indices]:
     return queries[..., :, None, None], explanations[..., None, :, :]
 
 
-def _unit_chunks(indices: Indices, *, bytes_per_pair: int) -> Iterator[slice]:
+def _unit_chunks(
+    indices: Indices, *, bytes_per_pair: int, chunk_bytes: int | None = None
+) -> Iterator[slice]:
     """Cut the units so that what a chunk needs stays in bounded memory."""
     per_unit = max(1, 2 * indices[0].size * bytes_per_pair) if len(indices) else 1
-    step = max(1, _CHUNK_BYTES // per_unit)
+    step = max(1, (chunk_bytes or _CHUNK_BYTES) // per_unit)
     for start in range(0, len(indices), step):
         yield slice(start, start + step)
