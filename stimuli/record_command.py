@@ -63,7 +63,12 @@ def build_parser() -> argparse.ArgumentParser:
         default=200,
         help="images kept at each end: n_tasks * (n_explanations + 1) (default 200)",
     )
-    parser.add_argument("--batch-size", type=int, default=32, help="default 32")
+    parser.add_argument(
+        "--batch-size",
+        type=int,
+        default=4,
+        help="images a batch (default 4, the fastest on a CPU; a GPU wants 64 or more)",
+    )
     parser.add_argument(
         "--device", default="cpu", help="of torch, such as cuda (default cpu)"
     )
