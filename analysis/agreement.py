@@ -1,7 +1,7 @@
 """One study's human scores against a machine's: everything a report tells."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -79,6 +79,8 @@ def agreement(
     criteria: ExclusionCriteria,
     seed: int,
     groups: Mapping[str, str] | None = None,
+    explanation_method: str | None = None,
+    difficulty: str | None = None,
     level: float = 0.95,
 ) -> Agreement:
     """Score a study's units by people and hold a machine's scores against them.
@@ -89,6 +91,8 @@ def agreement(
         'unit' and 'mis', as in :data:`data.scores.MIS`.
     groups : mapping of unit to group, optional
         The groups of the responses otherwise.
+    explanation_method, difficulty : str, optional
+        The condition to look at, where the responses mix several.
 
     Raises
     ------
@@ -97,9 +101,10 @@ def agreement(
         or no unit has both scores.
     """
     inclusion = include(responses, criteria)
-    main = inclusion.main
-    if main.empty:
+    if inclusion.main.empty:
         raise DataContractError(_nothing_counts(inclusion))
+    main = _in_condition(inclusion.main, explanation_method, difficulty)
+    inclusion = replace(inclusion, main=main)
     condition = _condition(main)
     units = _joined(human_interpretability(main, level=level), scores)
     units.insert(1, "group", units["unit"].map(groups or _groups(main)))
@@ -136,32 +141,20 @@ def agreement(
     )
 
 
-def in_condition(
-    responses: Responses, explanation_method: str | None, difficulty: str | None
-) -> Responses:
-    """Keep the main trials of one condition; all other trials stay.
-
-    Raises
-    ------
-    DataContractError
-        No main trial has it; those that there are, are named.
-    """
-    table = responses.responses
+def _in_condition(
+    main: pd.DataFrame, explanation_method: str | None, difficulty: str | None
+) -> pd.DataFrame:
+    """Keep the main trials of one condition; sessions were judged by all of theirs."""
     wanted = {"explanation_method": explanation_method, "difficulty": difficulty}
     for column, value in wanted.items():
-        if value is None:
-            continue
-        main = table["kind"] == "main"
-        found = sorted(table.loc[main, column].unique())
-        if value not in found:
+        found = sorted(main[column].unique())
+        if value is not None and value not in found:
             raise DataContractError(
-                f"No main trial has the {column.replace('_', ' ')} {value!r};"
-                f" there are {found}. Name one of these."
+                f"No main trial that counts has the {column.replace('_', ' ')}"
+                f" {value!r}; there are {found}. Name one of these."
             )
-        table = table[~main | (table[column] == value)]
-    return Responses(
-        responses=table, sessions=responses.sessions, header=responses.header
-    )
+        main = main if value is None else main[main[column] == value]
+    return main
 
 
 def _nothing_counts(inclusion: Inclusion) -> str:

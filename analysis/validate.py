@@ -124,7 +124,7 @@ def _validate(arguments: argparse.Namespace) -> int:
 
 def _report(arguments: argparse.Namespace) -> "Report":
     """Read what the arguments name and compute everything."""
-    from analysis.agreement import agreement, in_condition
+    from analysis.agreement import agreement
     from analysis.calibration import calibration
     from analysis.inclusion import read_criteria
     from analysis.report import Report
@@ -133,17 +133,14 @@ def _report(arguments: argparse.Namespace) -> "Report":
     from data.scores import read_score_table
 
     criteria = read_criteria(arguments.criteria)
-    responses = in_condition(
-        read_responses(arguments.responses),
-        arguments.explanation_method,
-        arguments.difficulty,
-    )
     found = agreement(
-        responses,
+        read_responses(arguments.responses),
         read_score_table(arguments.scores),
         criteria=criteria,
         seed=arguments.seed,
         groups=_selected_groups(arguments.selection),
+        explanation_method=arguments.explanation_method,
+        difficulty=arguments.difficulty,
     )
     tasks = _task_scores(arguments.scores)
     required = arguments.min_r

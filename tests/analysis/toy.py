@@ -78,6 +78,8 @@ def toy_responses(
                 correct = rng.random() < p
             else:
                 correct = index - len(planted) < round(p * n_catch)
+            chosen = "positive" if correct else "negative"
+            other = "negative" if correct else "positive"
             rows.append(
                 _RESPONSE
                 | {
@@ -88,8 +90,9 @@ def toy_responses(
                     "unit": unit,
                     "task_number": number % 20,
                     "group": (groups or {}).get(unit),
-                    "upper_query": "positive" if index % 2 else "negative",
-                    "chosen_query": "positive" if correct else "negative",
+                    # Both rows are used alike, so that no session falls by that.
+                    "upper_query": chosen if index % 2 else other,
+                    "chosen_query": chosen,
                     "correct": correct,
                     "time_elapsed_ms": 1000.0 * index,
                     "simulated": simulated,
