@@ -77,8 +77,9 @@ def main(argv: list[str] | None = None) -> int:
     chosen = cheaper_strategy(n_images=arguments.images, **sizes)
     table = Table(
         *("", "s", "units/s", "GB moved", "floor, s", "× floor"),
-        title=f"{arguments.units} units × {N_TASKS} tasks, {arguments.images} images ×"
-        f" {arguments.features} float32; memory {speed / 1e9:.1f} GB/s; chosen: {chosen}",
+        title=f"{arguments.units} units × {N_TASKS} tasks, {arguments.images} images"
+        f" × {arguments.features} float32; memory {speed / 1e9:.1f} GB/s;"
+        f" chosen: {chosen}",
     )
     margins = {}
     for strategy, n_bytes in moved.items():
