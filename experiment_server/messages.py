@@ -4,21 +4,35 @@ from datetime import datetime
 from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+)
 
 from experiment_server.flow import Screen
 
 Milliseconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 
 
-def _without_nul(value: str) -> str:
-    # PostgreSQL stores no text with it.
-    if "\0" in value:
-        raise ValueError("text holds no NUL character")
+def _mended(value: object) -> object:
+    """Return text that every database can store: no NUL, no half of a character."""
+    if not isinstance(value, str):
+        return value
+    return value.replace("\0", "").encode(errors="replace").decode()
+
+
+def _storable(value: str) -> str:
+    if value != _mended(value):
+        raise ValueError("text holds no NUL and no half of a character")
     return value
 
 
-Text = Annotated[str, AfterValidator(_without_nul)]
+Text = Annotated[str, AfterValidator(_storable)]
+FreeText = Annotated[str, BeforeValidator(_mended)]
 Position = tuple[int, int]
 Row = Literal["upper", "lower"]
 
@@ -143,7 +157,7 @@ class Events(Message):
 class Comment(Message):
     """Free feedback; may be empty."""
 
-    text: Text = Field(max_length=10_000)
+    text: FreeText = Field(max_length=10_000)
 
 
 class Finish(Message):

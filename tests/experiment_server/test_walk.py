@@ -2,6 +2,9 @@
 
 import pytest
 
+from data.studies import cell_position
+from experiment_server.rows import n_answers, response_table, session_table
+
 SCREENS = [
     "consent",
     "instructions",
@@ -68,8 +71,6 @@ def test_an_interrupted_trial_is_stored_as_such(serve):
     served = serve()
     one = served.participant().walk_to("trial", practice=False)
     assert one.answer(interrupted=True).status_code == 201
-    from experiment_server.rows import response_table
-
     with served.database.read() as db:
         table = response_table(db, served.study)
     assert table["interrupted"].tolist()[-1]
@@ -153,8 +154,6 @@ def test_one_may_withdraw_from_every_screen(serve, screen):
 
 
 def test_withdrawing_with_deletion_leaves_no_answer(serve):
-    from experiment_server.rows import n_answers, session_table
-
     served = serve()
     one = served.participant().walk_to("debrief")
     one.post("withdraw", {"delete_answers": True})
@@ -202,8 +201,6 @@ def test_who_has_finished_gets_the_end_again(serve):
 
 
 def test_where_repeats_are_allowed_the_second_session_is_marked(serve):
-    from experiment_server.rows import session_table
-
     served = serve(repeats_allowed=True)
     served.participant(participant="anna").walk_to("end")
     assert served.participant(participant="anna").screen == "consent"
@@ -250,8 +247,6 @@ def test_no_score_is_told_where_the_study_shows_none(serve):
 
 def test_sides_fixed_keeps_the_positive_explanations_right(serve, make_study):
     one = serve(make_study(sides="fixed")).participant().walk_to("trial")
-    from data.studies import cell_position
-
     while one.screen == "trial":
         cell = one.shown_trial().cells.positive_explanations[0]
         assert list(cell_position(cell)) == one.state["trial"]["right"][0]
@@ -259,8 +254,6 @@ def test_sides_fixed_keeps_the_positive_explanations_right(serve, make_study):
 
 
 def test_the_most_extreme_explanation_comes_first_and_all_are_shown(serve):
-    from data.studies import cell_position
-
     one = serve().participant().walk_to("trial")
     trial, shown = one.shown_trial(), one.state["trial"]
     ends = {tuple(tuple(at) for at in shown[side][:1]) for side in ("left", "right")}
