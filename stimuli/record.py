@@ -206,7 +206,15 @@ def _batches(
 
 
 def _load(images: ImageSet, network: Network, image_id: str) -> torch.Tensor:
-    return network.preprocess(images.load(image_id))
+    loaded = network.preprocess(images.load(image_id))
+    if not isinstance(loaded, torch.Tensor) or loaded.ndim != 3:
+        shape = f" of shape {tuple(loaded.shape)}" if hasattr(loaded, "shape") else ""
+        raise DataContractError(
+            f"The preprocessing of {network.name!r} gives"
+            f" {type(loaded).__name__}{shape}; it must give a tensor"
+            " (channels, height, width)."
+        )
+    return loaded
 
 
 def _stacked(loaded: Sequence[torch.Tensor]) -> torch.Tensor:

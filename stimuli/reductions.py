@@ -77,7 +77,14 @@ class LayerReader:
         """Run a batch; return (batch, channels) of each layer, and the output."""
         self._read.clear()
         with torch.inference_mode():
-            output = self._module(batch)
+            try:
+                output = self._module(batch)
+            except RuntimeError as error:
+                raise DataContractError(
+                    f"The network fails on a batch of shape {tuple(batch.shape)}:"
+                    f" {str(error).splitlines()[0]}. Check its preprocessing, the"
+                    " batch size and the device."
+                ) from error
         missing = [layer for layer in self._layers if layer not in self._read]
         if missing:
             raise DataContractError(

@@ -309,6 +309,24 @@ def test_preprocessing_to_several_shapes_is_refused(images, network):
         recorded(images, uneven, "conv")
 
 
+@pytest.mark.parametrize(
+    ("preprocess", "message"),
+    [
+        (np.asarray, r"gives ndarray of shape \(20, 24, 3\); it must give a tensor"),
+        (lambda image: torch.zeros(1, 3, 16, 16), r"gives Tensor of shape \(1, 3, 16"),
+        (lambda image: torch.zeros(1, 16, 16), r"fails on a batch of shape \(8, 1, 16"),
+    ],
+)
+def test_preprocessing_that_does_not_fit_the_network_is_refused(
+    images, network, preprocess, message
+):
+    odd = Network(
+        name="toy", module=network.module, preprocess=preprocess, weights_hash=""
+    )
+    with pytest.raises(DataContractError, match=message):
+        recorded(images, odd, "conv")
+
+
 def labelled(images, network):
     """Label every second image with the class that the network gives it."""
     pixels = torch.stack([network.preprocess(images.load(i)) for i in images.image_ids])
