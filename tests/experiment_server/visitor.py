@@ -65,7 +65,7 @@ def running_site(study, folder):
 
 
 class Visitor:
-    """Walks the page by mouse or by keyboard and notes what the browser complains of."""
+    """Walks the page by mouse or keyboard; notes what the browser complains of."""
 
     def __init__(self, context, site, *, by="mouse"):
         self.context = context
@@ -183,7 +183,7 @@ class Visitor:
         return self.page.wait_for_selector("[data-completion-code]").inner_text()
 
     def overflow(self):
-        """How many pixels of the page lie outside the window, and of the stage in it."""
+        """How many pixels are out of sight: of the page, and of the stage in it."""
         return self.page.evaluate(
             """() => [document.documentElement, document.querySelector("#stage")].map(
                  (box) => [box.scrollWidth - box.clientWidth,

@@ -55,7 +55,7 @@ export class Atlases {
 async function load(url: string, attempts: number): Promise<Atlas> {
   for (let failures = 0; ; failures += 1) {
     try {
-      const atlas = await loadOnce(url);
+      const atlas = await loadAtlas(url);
       setNotice("images", false);
       return atlas;
     } catch (error) {
@@ -66,11 +66,15 @@ async function load(url: string, attempts: number): Promise<Atlas> {
   }
 }
 
-async function loadOnce(url: string): Promise<Atlas> {
+/** Fetch and decode an atlas, once. */
+export async function loadAtlas(url: string): Promise<Atlas> {
   const reply = await fetch(url, { signal: AbortSignal.timeout(TIMEOUT_MS) });
   if (reply.status === 404 || reply.status === 410) throw new Gone(url);
   if (!reply.ok) throw new TypeError(`image: ${reply.status}`);
-  const blob = await reply.blob();
+  return decode(await reply.blob());
+}
+
+async function decode(blob: Blob): Promise<Atlas> {
   const before = performance.now();
   const bitmap = await createImageBitmap(blob);
   return { bitmap, decode_ms: performance.now() - before };

@@ -56,7 +56,6 @@ export class TrialView {
     this.root = element("div", { class: "trial" }, layout);
     const columns = Math.max(1, Math.ceil(Math.sqrt(place.right.length)));
     const cells = Math.ceil(place.right.length / columns);
-    // 4 and more levels need a wider centre than one image.
     layout.style.setProperty("--columns", String(columns));
     layout.style.setProperty("--rows", String(cells));
     layout.style.setProperty("--levels", String(levels));
