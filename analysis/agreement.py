@@ -159,10 +159,16 @@ def _in_condition(
 
 def _nothing_counts(inclusion: Inclusion) -> str:
     steps = inclusion.funnel.set_index("step")["n_sessions"]
+    rules = inclusion.criteria[inclusion.criteria["n_excluded"] > 0]
+    named = ", ".join(
+        f"{n} for {rule}"
+        for rule, n in zip(rules["rule"], rules["n_excluded"], strict=True)
+    )
+    fell = f" Excluded: {named}." if named else ""
     return (
-        f"No main trial counts: of {steps['opened']} sessions {steps['complete']} are"
-        f" complete and {steps['counted']} not excluded. Wait for more sessions, or"
-        " look at the rules with --criteria."
+        f"No main trial counts: sessions opened {steps['opened']}, complete"
+        f" {steps['complete']}, not excluded {steps['counted']}.{fell} Wait for more"
+        " sessions, or set other rules with --criteria."
     )
 
 

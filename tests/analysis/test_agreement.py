@@ -180,10 +180,18 @@ def test_a_condition_that_nobody_saw_is_refused(planted):
         judged(planted, difficulty="p95")
 
 
-def test_no_session_that_counts_is_an_error_with_the_numbers(planted):
+def test_no_complete_session_is_an_error_with_the_numbers(planted):
     sessions = planted.sessions.assign(status="active")
     with pytest.raises(
-        DataContractError, match="of 40 sessions 0 are complete and 0 not excluded"
+        DataContractError, match="sessions opened 40, complete 0, not excluded 0"
+    ):
+        judged(replace(planted, sessions=sessions))
+
+
+def test_no_session_that_is_kept_is_an_error_with_the_rules(planted):
+    sessions = planted.sessions.assign(total_time_s=10.0)
+    with pytest.raises(
+        DataContractError, match=r"not excluded 0\. Excluded: 40 for in all under 135 s"
     ):
         judged(replace(planted, sessions=sessions))
 

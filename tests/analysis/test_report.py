@@ -1,13 +1,17 @@
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from analysis.agreement import agreement
 from analysis.calibration import calibration
+from analysis.inclusion import NO_CRITERIA
 from analysis.report import (
     Report,
+    figures,
+    html_report,
     json_report,
     svg_of,
     text_report,
@@ -25,7 +29,7 @@ MIS = dict(zip(UNITS, np.linspace(0.97, 0.5, 9), strict=True))
 GROUPS = dict(zip(UNITS, ["a"] * 3 + ["b <i>&"] * 3 + ["c"] * 3, strict=True))
 
 
-def reported(*, simulated=True, mis=MIS, groups=GROUPS, checks=()):
+def reported(*, simulated=True, mis=MIS, groups=GROUPS, checks=(), criteria=IMI):
     rng = np.random.default_rng(1)
     toy = toy_responses(
         MIS,
@@ -35,7 +39,7 @@ def reported(*, simulated=True, mis=MIS, groups=GROUPS, checks=()):
         simulated=simulated,
         sessions={0: {"catch": 0.2}, 1: {"status": "withdrawn"}},
     )
-    found = agreement(toy, toy_scores(mis), criteria=IMI, seed=0)
+    found = agreement(toy, toy_scores(mis), criteria=criteria, seed=0)
     tasks = found.inclusion.main[["task_id"]].drop_duplicates()
     tasks = tasks.assign(probability=rng.uniform(0.5, 1, len(tasks)))
     return Report(
@@ -104,6 +108,21 @@ def test_ids_of_the_figures_do_not_clash_and_all_references_are_met(written):
         r"url\(#([^)]+)\)", page
     )
     assert set(targets) <= set(ids)
+
+
+def test_a_page_can_be_without_groups_criteria_and_calibration(report, tmp_path):
+    bare = replace(reported(groups=None, criteria=NO_CRITERIA), calibration=None)
+    write_report(tmp_path / "report", bare)
+    assert "<h2>Groups</h2>" in html_of(report)
+    assert "<h2>Groups</h2>" not in html_of(bare)
+    assert {path.stem for path in (tmp_path / "report/figures").iterdir()} == {
+        "scatter",
+        "funnel",
+    }
+
+
+def html_of(report):
+    return html_report(report, {n: svg_of(f) for n, f in figures(report).items()})
 
 
 def test_names_are_escaped_on_the_page(written):
@@ -184,8 +203,6 @@ def test_a_requirement_on_an_unknown_number_fell_short():
 
 
 def test_figures_are_written_as_svg_without_a_date(report):
-    from analysis.report import figures
-
     drawn = figures(report)
     assert list(drawn) == ["scatter", "groups", "calibration", "funnel"]
     assert "<dc:date>" not in svg_of(drawn["scatter"])
