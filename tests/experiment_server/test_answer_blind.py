@@ -27,7 +27,7 @@ def collect(folder, tmp_path):
     make_toy_study(
         folder,
         n_slots=N_SESSIONS,
-        n_main_trials=80,
+        n_main_trials=40,
         n_catch_trials=4,
         n_instructed_trials=0,
         max_practice_rounds=50,
@@ -129,7 +129,7 @@ def learned(seen):
 
 def test_the_right_row_is_at_chance_from_all_that_is_sent(learned):
     table, truth, trials = learned
-    assert len(truth) == 84 * N_SESSIONS
+    assert len(truth) == 44 * N_SESSIONS
     # 3.5 standard errors of a coin: two learners have their try.
     assert accuracy(table, truth, trials) < 0.5 + 3.5 * 0.5 / np.sqrt(len(truth))
 

@@ -8,7 +8,7 @@ import pytest
 
 from data.studies import read_study
 from experiment_server.app import create_app
-from experiment_server.rows import n_answers, response_table
+from experiment_server.rows import n_answers, response_table, session_table
 from experiment_server.settings import ServerSettings
 from tests.experiment_server.conftest import Served
 
@@ -165,3 +165,28 @@ def test_an_acknowledged_answer_is_there_for_a_second_server(served, one, clock)
     reply = other.test_client().get("/api/session", headers=one.headers)
     assert reply.json == one.state
     other.extensions["unitscope"].database.close()
+
+
+def test_the_longest_feedback_fits_in_any_script(serve):
+    one = serve().participant().walk_to("feedback")
+    assert one.post("feedback", {"text": "\U0001f642" * 10_000}).status_code == 200
+
+
+def test_feedback_is_kept_with_what_no_database_can_store_taken_out(serve):
+    served = serve()
+    one = served.participant().walk_to("feedback")
+    assert one.post("feedback", {"text": "a\0b\ud83d"}).status_code == 200
+    with served.database.read() as db:
+        assert session_table(db, served.study)["feedback"].tolist() == ["ab?"]
+
+
+def test_events_add_up(serve):
+    served = serve()
+    one = served.participant().walk_to("trial")
+    window = {"width": 1280, "height": 720, "device_pixel_ratio": 2}
+    for body in ({"focus_losses": 2}, {"reloads": 1, "window": window}, {}):
+        assert one.post("events", body).status_code == 204
+    with served.database.read() as db:
+        row = session_table(db, served.study).iloc[0]
+    assert (row["n_focus_losses"], row["n_reloads"]) == (2, 1)
+    assert (row["window_width"], row["device_pixel_ratio"]) == (1280, 2)

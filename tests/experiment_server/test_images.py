@@ -11,6 +11,12 @@ def status(one, url):
 
 
 @pytest.fixture
+def database_url(sqlite_url):
+    """These rules are about requests; one database is enough for them."""
+    return sqlite_url
+
+
+@pytest.fixture
 def one(serve):
     return serve().participant().walk_to("trial")
 
