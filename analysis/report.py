@@ -34,6 +34,8 @@ class Report:
         None where the scores of single tasks are not known.
     checks : tuple of Check
         What was required, and whether it holds.
+    machine : str or None
+        What gave the scores, in words; None where they do not tell.
     seed : int
     criteria : str
         The exclusion criteria as the user named them.
@@ -48,6 +50,7 @@ class Report:
     agreement: Agreement
     calibration: Calibration | None
     checks: tuple[Check, ...]
+    machine: str | None
     seed: int
     criteria: str
     inputs: Mapping[str, str]
@@ -66,6 +69,7 @@ class Report:
         """The methods in words."""
         return wording.methods(
             self.agreement,
+            machine=self.machine,
             seed=self.seed,
             criteria=self.criteria,
             software=self.software,

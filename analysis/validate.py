@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from analysis.claims import Claim
     from analysis.report import Report
+    from data.scores import Scores
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -60,7 +61,10 @@ def build_parser() -> argparse.ArgumentParser:
         "--difficulty", help="where the responses mix them, such as easy"
     )
     parser.add_argument(
-        "--min-r", type=_share, metavar="R", help="least Pearson r that passes"
+        "--min-r",
+        type=_correlation_bound,
+        metavar="R",
+        help="least Pearson r that passes",
     )
     parser.add_argument(
         "--out", type=Path, metavar="FOLDER", help="write report.html and figures here"
@@ -87,10 +91,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     return run_command(parser, command, None if argv is None else list(argv))
 
 
-def _share(text: str) -> float:
-    value = float(text)
+def _correlation_bound(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
     if not -1 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text} must be in [-1, 1]")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number in [-1, 1]")
     return value
 
 
@@ -130,7 +137,7 @@ def _report(arguments: argparse.Namespace) -> "Report":
     from analysis.report import Report
     from analysis.wording import Check
     from data.responses import read_responses
-    from data.scores import read_score_table
+    from data.scores import read_score_table, read_scores
 
     criteria = read_criteria(arguments.criteria)
     found = agreement(
@@ -142,13 +149,13 @@ def _report(arguments: argparse.Namespace) -> "Report":
         explanation_method=arguments.explanation_method,
         difficulty=arguments.difficulty,
     )
-    tasks = _task_scores(arguments.scores)
+    scores = read_scores(arguments.scores) if arguments.scores.is_dir() else None
     required = arguments.min_r
     inputs = _inputs(arguments)
     return Report(
         agreement=found,
         calibration=(
-            None if tasks is None else calibration(found.inclusion.main, tasks)
+            None if scores is None else calibration(found.inclusion.main, scores.tasks)
         ),
         checks=(
             ()
@@ -161,6 +168,7 @@ def _report(arguments: argparse.Namespace) -> "Report":
                 ),
             )
         ),
+        machine=_machine(scores),
         seed=arguments.seed,
         criteria=arguments.criteria,
         inputs={kind: str(path) for kind, path in inputs.items()},
@@ -190,10 +198,11 @@ def _selected_groups(path: Path | None) -> Mapping[str, str] | None:
     return dict(zip(units["unit"], units["group"], strict=True))
 
 
-def _task_scores(path: Path) -> "pd.DataFrame | None":
-    from data.scores import read_scores
-
-    return read_scores(path).tasks if path.is_dir() else None
+def _machine(scores: "Scores | None") -> str | None:
+    """Say which machine gave the scores, where they tell."""
+    config = {} if scores is None else scores.header.config
+    known = [f"{name} {config[name]}" for name in ("encoder", "tau") if name in config]
+    return ", ".join(known) or None
 
 
 def _reproduce(arguments: argparse.Namespace) -> int:

@@ -8,6 +8,7 @@ import pandas as pd
 from analysis.agreement import Agreement
 from analysis.comparison import SIGNIFICANCE_LEVEL, GroupComparison
 from analysis.correlation import CorrelationResult
+from analysis.inclusion import Inclusion
 from analysis.noise_ceiling import NoiseCeiling
 from analysis.resampling import N_RESAMPLES
 
@@ -272,33 +273,48 @@ def limits(found: Agreement) -> list[str]:
 
 
 def methods(
-    found: Agreement, *, seed: int, criteria: str, software: Mapping[str, str]
+    found: Agreement,
+    *,
+    machine: str | None,
+    seed: int,
+    criteria: str,
+    software: Mapping[str, str],
 ) -> str:
     """Return the methods in words, ready for a paper."""
-    inclusion = found.inclusion
-    rules = "; ".join(inclusion.criteria["rule"]) or "none"
-    versions = ", ".join(" ".join(one) for one in software.items())
-    level = f"{found.score.level:.0%}"
     groups = (
-        " Groups were compared by Kruskal–Wallis over unit scores (effect size"
-        " epsilon² = H / (n − 1)) and all pairs by Conover’s test with Holm’s"
+        "Groups were compared by Kruskal–Wallis over unit scores (effect size"
+        " epsilon² = H / (n − 1)), and all pairs by Conover’s test with Holm’s"
         " correction."
-        if found.groups
-        else ""
     )
-    return (
-        f"Of {counted(inclusion.funnel['n_sessions'].iloc[0], 'session')},"
-        f" {inclusion.n_sessions} count: complete and not excluded"
-        f" (criteria: {criteria}; a session is excluded for: {rules}). HIS is the"
-        " proportion correct of a unit’s main trials in these sessions, with Wilson"
-        f" intervals; practice, catch and instructed trials do not count"
+    sentences = [
+        found.inclusion.simulated_notice,
+        _session_sentence(found.inclusion, criteria),
+        "HIS is the proportion correct of a unit’s main trials in these sessions, with"
+        " Wilson intervals; practice, catch and instructed trials do not count"
         f" ({found.condition}). The mean over units weighs each unit alike. Its"
         " interval and those of correlations and differences are BCa bootstraps over"
-        f" units ({N_RESAMPLES:,} resamples). Reliability is the mean correlation of"
-        f" {found.ceiling.n_splits:,} random halves of each unit’s sessions, stepped up"
-        " by Spearman–Brown; its root is the noise ceiling. Dividing Pearson’s r by the"
-        f" ceiling takes out the noise of HIS; MIS is taken as free of noise.{groups}"
-        f" All intervals are {level}. Seed {seed}. {versions}."
+        f" units ({N_RESAMPLES:,} resamples).",
+        f"MIS is given by {machine}." if machine else None,
+        f"Reliability is the mean correlation of {found.ceiling.n_splits:,} random"
+        " halves of each unit’s sessions, stepped up by Spearman–Brown; its root is the"
+        " noise ceiling. Dividing Pearson’s r by the ceiling takes out the noise of"
+        " HIS; MIS is taken as free of noise.",
+        groups if found.groups else None,
+        f"All intervals are {found.score.level:.0%}. Seed {seed}.",
+        ", ".join(" ".join(one) for one in software.items()) + ".",
+    ]
+    return " ".join(sentence for sentence in sentences if sentence)
+
+
+def _session_sentence(inclusion: Inclusion, criteria: str) -> str:
+    opened = counted(int(inclusion.funnel["n_sessions"].iloc[0]), "session")
+    verb = "counts" if inclusion.n_sessions == 1 else "count"
+    said = f"Of {opened}, {inclusion.n_sessions} {verb}: complete"
+    rules = "; ".join(inclusion.criteria["rule"])
+    if not rules:
+        return f"{said}; no session was excluded."
+    return (
+        f"{said} and not excluded (criteria: {criteria}), where these exclude: {rules}."
     )
 
 

@@ -33,7 +33,9 @@ def made(tmp_path_factory):
     scores = Scores(
         units=toy_scores(MIS),
         tasks=tasks,
-        header=Header(format="scores", version=1, config={"tau": 0.16}),
+        header=Header(
+            format="scores", version=1, config={"encoder": "toy", "tau": 0.16}
+        ),
     )
     write_scores(folder / "scores", scores)
     units = toy_scores(MIS, group=["x", "y", "z"] * 3, reason="because")
@@ -125,6 +127,7 @@ def test_a_study_gives_a_report_and_all_numbers(made, tmp_path, capsys):
     assert [row["group"] for row in content["groups"]["groups"]] == ["x", "y", "z"]
     assert set(content["made_from"]) == {"responses", "scores", "selection"}
     assert content["calibration"]["n_trials"] == 108
+    assert "MIS is given by encoder toy, tau 0.16." in content["methods"]
 
 
 def test_scores_can_be_a_plain_table(made, capsys):
@@ -246,7 +249,9 @@ def test_an_error_leaves_nothing_written(copy, capsys):
         (["--min-r", "0.5"], "--min-r needs RESPONSES and SCORES"),
         (["--out", "report"], "--out needs RESPONSES and SCORES"),
         ([ROOT], "the scores are missing"),
-        ([ROOT, ROOT, "--min-r", "2"], "2 must be in [-1, 1]"),
+        ([ROOT, ROOT, "--min-r", "2"], "'2' is not a number in [-1, 1]"),
+        ([ROOT, ROOT, "--min-r", "nan"], "'nan' is not a number in [-1, 1]"),
+        ([ROOT, ROOT, "--min-r", "0,5"], "'0,5' is not a number in [-1, 1]"),
     ],
 )
 def test_arguments_that_make_no_sense_are_refused(arguments, said, capsys):
