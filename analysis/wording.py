@@ -235,12 +235,13 @@ def warnings_of(found: Agreement) -> list[str]:
         n = len(found.without_score)
         shown = ", ".join(found.without_score[:3]) + (" and others" if n > 3 else "")
         said.append(
-            f"{counted(n, 'unit')} with answers without a score, left out of the"
-            f" correlation: {shown}."
+            f"{counted(n, 'unit')} with answers {'has' if n == 1 else 'have'} no score"
+            f" and no part in the correlation: {shown}."
         )
     if found.n_without_answers:
-        unseen = counted(found.n_without_answers, "unit")
-        said.append(f"{unseen} with a score without answers that count.")
+        n = found.n_without_answers
+        has = "has" if n == 1 else "have"
+        said.append(f"{counted(n, 'scored unit')} {has} no answers that count.")
     return said
 
 

@@ -119,10 +119,10 @@ def test_units_without_a_score_are_named_and_left_out_of_the_correlation(planted
     assert found.score.n_units == 12
     said = warnings_of(found)
     assert said[0] == (
-        "2 units with answers without a score, left out of the correlation:"
+        "2 units with answers have no score and no part in the correlation:"
         f" {UNITS[0]}, {UNITS[1]}."
     )
-    assert "1 unit with a score without answers that count." in said
+    assert "1 scored unit has no answers that count." in said
 
 
 def test_scores_of_other_units_are_refused(planted):

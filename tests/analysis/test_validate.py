@@ -155,10 +155,10 @@ def test_units_without_a_partner_are_named_on_stderr(copy, capsys):
     assert run(copy / "export", copy / "scores.csv") == 0
     said = capsys.readouterr().err
     assert (
-        "note: 1 unit with answers without a score, left out of the correlation:"
+        "note: 1 unit with answers has no score and no part in the correlation:"
         f" {UNITS[0]}.\n" in said
     )
-    assert "note: 1 unit with a score without answers that count." in said
+    assert "note: 1 scored unit has no answers that count." in said
 
 
 def refused(capsys, *arguments):

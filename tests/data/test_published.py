@@ -96,5 +96,5 @@ def test_a_published_table_without_sources_is_refused(copy):
     content = json.loads(path.read_text())
     del content["sources"]
     path.write_text(json.dumps(content))
-    with pytest.raises(DataContractError, match="lacks an entry .'sources'"):
+    with pytest.raises(DataContractError, match=r"lacks an entry .'sources'"):
         read_imi_model_scores(copy)
