@@ -1,0 +1,1 @@
+"""Observers that are programs and take part as people do."""
