@@ -112,11 +112,12 @@ def margins_of(
     rows : mapping of str to int
         Row of each stored image by its content.
     """
-    row_of = np.full(len(tasks.image_ids), -1, dtype=np.int64)
-    row_of[used] = [rows[tasks.content[index]] for index in used]
-    queries, explanations = row_of[tasks.queries], row_of[tasks.explanations]
+    row_of = np.array([rows[tasks.content[index]] for index in used], dtype=np.int64)
+    queries = np.searchsorted(used, tasks.queries)
+    explanations = np.searchsorted(used, tasks.explanations)
     if not isinstance(encoder, PairwiseEncoder):
-        return task_margins_from_features(matrix, queries, explanations)
+        # Only the rows in use, in the tasks' order: what else is stored has no part.
+        return task_margins_from_features(matrix[row_of], queries, explanations)
     pairwise = encoder
     step = max(1, _PAIR_BYTES // (4 * encoder.n_features))
 
@@ -126,7 +127,8 @@ def margins_of(
         starts = range(0, len(first), step)
         cuts = [slice(start, start + step) for start in starts]
         values = [
-            pairwise.similarity(matrix[first[c]], matrix[second[c]]) for c in cuts
+            pairwise.similarity(matrix[row_of[first[cut]]], matrix[row_of[second[cut]]])
+            for cut in cuts
         ]
         return np.concatenate([np.empty(0, dtype=np.float32), *values])
 

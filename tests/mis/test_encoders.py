@@ -11,7 +11,7 @@ from data.errors import DataContractError, MissingExtraError
 from data.images import display_crop
 from mis.encoders import ENCODERS, PairwiseEncoder, load_encoder
 from mis.encoders import dreamsim_encoder as dreamsim
-from mis.encoders.protocol import encoder_fingerprint
+from mis.encoders.protocol import encoder_fingerprint, padded
 
 N_PHOTOGRAPHS = 20
 
@@ -205,6 +205,20 @@ def test_dreamsim_without_its_package_is_named(tmp_path, monkeypatch):
         (tmp_path / name).mkdir()
     with pytest.raises(MissingExtraError, match=r"package 'dreamsim'.*\[dreamsim\]"):
         load_encoder("dreamsim-open-clip-vitb32", weights=tmp_path)
+
+
+def test_dreamsim_gives_the_distances_that_its_authors_publish(shared):
+    try:
+        encoder = load_encoder("dreamsim")
+    except MissingExtraError as error:
+        pytest.skip(str(error))
+    paths = [
+        shared / "dreamsim_pair" / f"{one}_1.png" for one in ("ref", "img_a", "img_b")
+    ]
+    images = [Image.open(path).convert("RGB").resize((224, 224), 3) for path in paths]
+    features = encoder.embed(padded(images, encoder.batch_size))
+    distances = 1 - features[1:3] @ features[0]
+    assert distances == pytest.approx([0.4453, 0.2756], abs=1e-4)
 
 
 def test_every_encoder_has_a_tau_and_says_where_it_is_from():

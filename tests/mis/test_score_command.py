@@ -18,7 +18,7 @@ from mis.encoders.protocol import padded
 from mis.features import fill_store, open_store
 from mis.score_command import main
 from tests.mis import reference
-from tests.mis.toys import image_set_from, tasks_of
+from tests.mis.toys import image_set_from, image_set_of, one_colour, tasks_of
 
 CONFIG = TaskConfig(n_tasks=2, n_explanations=4)
 
@@ -169,9 +169,12 @@ def test_another_process_with_other_threads_and_features_gives_the_same_bytes(
     encoder, folder, command, tmp_path
 ):
     assert command(tmp_path / "first", encoder=encoder) == 0
-    # The second finds some features there, so it embeds the rest in other batches.
+    # The second finds some features there, so it embeds the rest in other batches;
+    # and features of an image that is none of the tasks'.
     loaded, images = load_encoder(encoder), read_image_set(folder / "images")
     store = open_store(tmp_path / "features", encoder, loaded)
+    other = image_set_of(tmp_path / "other", {"blue.png": one_colour(3)})
+    fill_store(store, loaded, other, other.image_ids)
     fill_store(store, loaded, images, images.image_ids[3:8])
     arguments = [str(folder / "tasks"), "--images", str(folder / "images")]
     arguments += ["--encoder", encoder, "--out", str(tmp_path / "second")]
@@ -187,6 +190,20 @@ def test_another_process_with_other_threads_and_features_gives_the_same_bytes(
     )
     assert run.returncode == 0, run.stderr
     assert folder_hash(tmp_path / "first") == folder_hash(tmp_path / "second")
+
+
+def test_tasks_of_units_that_all_have_none_are_scored_with_nan(
+    command, folder, tmp_path, capsys
+):
+    images = read_image_set(folder / "images")
+    write_tasks(
+        tmp_path / "tasks", tasks_of(np.zeros((2, 20)), CONFIG, image_set=images)
+    )
+    assert command(tmp_path / "scores", tasks=tmp_path / "tasks") == 0
+    assert "0 units scored, 2 without a score" in capsys.readouterr().out
+    units = read_scores(tmp_path / "scores").units
+    assert units["mis"].isna().all()
+    assert units["reason"].str.startswith("constant").all()
 
 
 def refused(capsys, tmp_path, status):
