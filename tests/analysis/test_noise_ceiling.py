@@ -67,6 +67,18 @@ def test_answers_of_a_session_stay_in_one_half():
     assert often.half_correlation == pytest.approx(once.half_correlation, abs=1e-12)
 
 
+def test_a_sessions_right_and_wrong_answers_are_never_parted():
+    table = pd.DataFrame(
+        {
+            "unit": np.repeat(np.arange(8), 20),
+            "session_id": np.tile(np.repeat(np.arange(10).astype(str), 2), 8),
+            "correct": [True, False] * 80,
+        }
+    )
+    ceiling = split_half_ceiling(table, n_splits=20, rng=np.random.default_rng(0))
+    assert "20 of 20 splits all units of a half had the same score" in ceiling.note
+
+
 def test_halves_hold_half_of_an_odd_number_of_sessions_and_nothing_twice():
     # With every answer the same per session number, an uneven cut would show.
     rng = np.random.default_rng(2)
