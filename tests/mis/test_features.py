@@ -101,9 +101,11 @@ def test_what_a_killed_write_left_is_no_part_of_the_store(tmp_path, image_set, f
     store = open_store(tmp_path / "features", "colour", encoder)
     fill_store(store, encoder, image_set, image_set.image_ids[:9])
     with (store.folder / file).open("ab") as end:
-        end.write(b'{"content": ["0123')
+        end.write(b'{"content": ["0123' * 500)
     assert len(store.rows()) == 9
     fill_store(store, encoder, image_set, image_set.image_ids)
+    assert (store.folder / "features.bin").stat().st_size == 21 * 64 * 4
+    assert (store.folder / "chunks.jsonl").read_bytes().endswith(b"}\n")
     found = features_by_image(store, image_set)
     np.testing.assert_array_equal(found.argmax(axis=1), range(21))
 
