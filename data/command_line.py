@@ -1,6 +1,7 @@
 """What all commands share: one line for an error, an exit status, and progress."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -33,6 +34,10 @@ def run_command(
     arguments = parser.parse_args(argv)
     try:
         return command(arguments)
+    except BrokenPipeError:
+        # The reader of stdout has seen enough, as with '| head'.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except (ProjectError, OSError) as error:
         say(f"error: {error}")
         return 2

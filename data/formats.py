@@ -86,6 +86,11 @@ def read_header(
             " Make the file again, or use the Unitscope that wrote it."
         )
     names = {"config", "seed", "made_from", "software"}
+    if "config" not in content:
+        raise DataContractError(
+            f"{path} has no 'config' entry; Unitscope writes one into every file."
+            " Make the file again."
+        )
     header = Header(
         format=format,
         version=content["version"],

@@ -101,3 +101,12 @@ def test_the_version_is_that_of_the_installed_project(capsys):
 
     assert unitscope.main(["--version"]) == 0
     assert capsys.readouterr().out == f"unitscope {version('unitscope')}\n"
+
+
+def test_a_reader_that_stops_early_is_no_error():
+    command = f"set -o pipefail; {sys.executable} -m analysis.validate | head -1"
+    done = subprocess.run(
+        ["bash", "-c", command], capture_output=True, text=True, check=False
+    )
+    assert done.stderr == ""
+    assert done.returncode == 0

@@ -112,3 +112,9 @@ def test_a_file_of_another_kind_is_refused(tmp_path):
         DataContractError, match=r"'unitscope/tasks'.*'unitscope/study'"
     ):
         read_header(tmp_path / "h.json", format="study", versions=(1,))
+
+
+def test_a_header_without_its_configuration_is_refused(tmp_path):
+    write_json(tmp_path / "h.json", {"format": "unitscope/tasks", "version": 1})
+    with pytest.raises(DataContractError, match="has no 'config' entry"):
+        read_header(tmp_path / "h.json", format="tasks", versions=(1,))
