@@ -11,12 +11,15 @@ pytestmark = pytest.mark.browser
 SIZES = [(940, 600), (1280, 720), (1920, 1080)]
 # Compiled studies have nine explanations a side; times are short to keep tests so.
 SETTINGS = {"lock_ms": 60, "feedback_delay_ms": 30, "feedback_ms": 40}
+PRACTICE = {"n_obvious_practice": 1, "n_less_obvious_practice": 1}
+N_PRACTICE, N_BLOCK = 2, 8
 
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
     folder = tmp_path_factory.mktemp("page") / "study"
-    return read_study(make_toy_study(folder, n_explanations=9, n_slots=3, **SETTINGS))
+    settings = SETTINGS | PRACTICE
+    return read_study(make_toy_study(folder, n_explanations=9, n_slots=3, **settings))
 
 
 @pytest.fixture
@@ -54,7 +57,7 @@ def test_a_whole_session_stores_every_answer_and_ends_with_the_code(site, visit,
     answers = site.answers()
     assert session.completion_code == code
     assert session.feedback == "It was fine."
-    assert [one.trial_index for one in answers] == list(range(3 + 8))
+    assert [one.trial_index for one in answers] == list(range(N_PRACTICE + N_BLOCK))
     assert {one.input for one in answers} == {by}
     assert not any(one.interrupted for one in answers)
     elapsed = [one.time_elapsed_ms for one in answers]
@@ -200,7 +203,7 @@ def test_a_reload_comes_back_to_the_same_screen(visit):
         sequence = visitor.sequence()
         visitor.answer("upper")
         visitor.wait_until_gone(sequence)
-        if sequence == 3 + 5:
+        if sequence == N_PRACTICE + 5:
             visitor.press("continue")
     stays("feedback")
     visitor.press("continue")
@@ -391,7 +394,7 @@ def test_who_does_not_agree_is_let_go(site, visit):
     assert site.sessions()[0].status == "declined"
 
 
-@pytest.mark.parametrize(("choice", "n_kept"), [("keep", 3), ("delete", 0)])
+@pytest.mark.parametrize(("choice", "n_kept"), [("keep", N_PRACTICE), ("delete", 0)])
 def test_one_can_stop_at_any_time(site, visit, choice, n_kept):
     visitor = visit()
     visitor.pass_practice()
@@ -451,3 +454,20 @@ def test_a_test_run_and_a_simulated_observer_are_marked(site, visit):
     test_run, simulated = site.sessions()
     assert test_run.test_run
     assert simulated.observer == "table"
+
+
+def test_a_study_may_head_its_own_texts(visit, site):
+    visitor = visit()
+    titled = {"text": "**Your consent**\n\nRead this.", "version": "v1-toy"}
+
+    def with_title(route):
+        state = route.fetch().json()
+        state["state"]["consent"] = titled
+        route.fulfill(json=state, status=201)
+
+    visitor.page.route("**/api/sessions", with_title)
+    visitor.open()
+    visitor.press("start")
+    visitor.wait_for("consent")
+    assert visitor.page.inner_text("h1") == "Your consent"
+    assert visitor.page.inner_text("article p") == "Read this."

@@ -36,6 +36,12 @@ export function paragraphs(text: string): HTMLParagraphElement[] {
     .map((paragraph) => element("p", {}, ...line(paragraph)));
 }
 
+/** Take a first paragraph that is all bold for the title. */
+export function titled(text: string, otherwise: string): { title: string; text: string } {
+  const [, title, rest] = /^\s*\*\*([^*]+)\*\*\s*\n\s*\n([\s\S]*)$/.exec(text) ?? [];
+  return title && rest ? { title, text: rest } : { title: otherwise, text };
+}
+
 /** Fill a canvas with one cell of an atlas. */
 export function drawCell(
   canvas: HTMLCanvasElement,

@@ -1,7 +1,7 @@
 /** The screens that are not trials: each shows itself and moves the session on. */
 
 import type { Atlases } from "./atlases";
-import { element, paragraphs } from "./dom";
+import { element, paragraphs, titled } from "./dom";
 import { instruct } from "./instructions";
 import { type MessageName, say } from "./messages";
 import { page } from "./pages";
@@ -29,8 +29,7 @@ const CONTINUE = "continue";
 
 async function consent(host: HTMLElement, session: Session): Promise<void> {
   const action = await page(host, {
-    title: say("consent.title"),
-    text: session.state.consent?.text ?? "",
+    ...titled(session.state.consent?.text ?? "", say("consent.title")),
     actions: [
       { name: "agree", text: say("button.agree") },
       { name: "decline", text: say("button.decline"), primary: false },
@@ -112,8 +111,7 @@ async function feedback(host: HTMLElement, session: Session): Promise<void> {
 
 async function debrief(host: HTMLElement, session: Session): Promise<void> {
   await page(host, {
-    title: say("debrief.title"),
-    text: session.state.debrief?.text ?? "",
+    ...titled(session.state.debrief?.text ?? "", say("debrief.title")),
     actions: [{ name: "finish", text: say("button.finish") }],
   });
   await session.finish();
