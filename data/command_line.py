@@ -15,7 +15,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from data.errors import ProjectError
+from data.errors import DataContractError, ProjectError
 
 
 def run_command(
@@ -31,9 +31,8 @@ def run_command(
         The command's own status (0 done, 1 fell short); 2 where it could not run;
         130 where it was interrupted.
     """
-    arguments = parser.parse_args(argv)
     try:
-        return command(arguments)
+        return command(parser.parse_args(argv))
     except BrokenPipeError:
         # The reader of stdout has seen enough, as with '| head'.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -71,8 +70,16 @@ def add_seed(parser: argparse.ArgumentParser) -> None:
 
 
 def existing_path(text: str) -> Path:
-    """Return a path that exists; argparse shows the message otherwise."""
+    """Return a path that exists.
+
+    Raises
+    ------
+    DataContractError
+        It does not; no usage is printed, since the options are right.
+    """
     path = Path(text)
     if not path.exists():
-        raise argparse.ArgumentTypeError(f"{text} does not exist; check the path")
+        raise DataContractError(
+            f"{text} does not exist. Check the path, or run the step that writes it."
+        )
     return path

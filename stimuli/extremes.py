@@ -144,7 +144,8 @@ class LayerStream:
         first = self._n_merged
         index = np.arange(first, first + self._n_waiting, dtype=np.int32)
         key = tie_keys(self.units, index, seed=self._seed)
-        self.top.merge(value, index, key)
+        # One order for both ends: of equal activations the smaller key is the weaker.
+        self.top.merge(value, index, ~key)
         self.bottom.merge(value, index, key)
         self.statistics.merge(value)
         self._n_merged += self._n_waiting

@@ -30,7 +30,7 @@ class PooledFeatures:
     side: int
     config: Mapping[str, str]
     n_features: int = 1280
-    batch_size: int = 16
+    batch_size: int = 4  # twice as fast as 16 on a CPU, whose caches it fits
 
     def prepared(self, images: Sequence[Image.Image]) -> Tensor:
         """Return (n, 3, side, side) images in the network's own range."""

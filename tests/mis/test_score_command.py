@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from data.files import folder_hash
 from data.images import read_image_set
@@ -164,8 +165,24 @@ def test_swapping_the_polarity_of_every_task_leaves_every_score_as_it_was(
     assert after.tasks.equals(before.tasks)
 
 
+def scored_in_another_process(folder, out, *, encoder, features, n_threads):
+    arguments = [str(folder / "tasks"), "--images", str(folder / "images")]
+    arguments += ["--encoder", encoder, "--out", str(out)]
+    arguments += ["--features", str(features)]
+    code = "import sys; from mis.score_command import main; sys.exit(main())"
+    threads = {"PYTHONHASHSEED": "1", "OMP_NUM_THREADS": str(n_threads)}
+    run = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        env=os.environ | threads,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+
+
 @pytest.mark.parametrize("encoder", ["efficientnet-lite2", "st-lpips"])
-def test_another_process_with_other_threads_and_features_gives_the_same_bytes(
+def test_another_process_with_other_stored_features_gives_the_same_bytes(
     encoder, folder, command, tmp_path
 ):
     assert command(tmp_path / "first", encoder=encoder) == 0
@@ -176,20 +193,28 @@ def test_another_process_with_other_threads_and_features_gives_the_same_bytes(
     other = image_set_of(tmp_path / "other", {"blue.png": one_colour(3)})
     fill_store(store, loaded, other, other.image_ids)
     fill_store(store, loaded, images, images.image_ids[3:8])
-    arguments = [str(folder / "tasks"), "--images", str(folder / "images")]
-    arguments += ["--encoder", encoder, "--out", str(tmp_path / "second")]
-    arguments += ["--features", str(tmp_path / "features")]
-    code = "import sys; from mis.score_command import main; sys.exit(main())"
-    environment = os.environ | {"PYTHONHASHSEED": "1", "OMP_NUM_THREADS": "1"}
-    run = subprocess.run(
-        [sys.executable, "-c", code, *arguments],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
+    scored_in_another_process(
+        folder,
+        tmp_path / "second",
+        encoder=encoder,
+        features=tmp_path / "features",
+        n_threads=torch.get_num_threads(),
     )
-    assert run.returncode == 0, run.stderr
     assert folder_hash(tmp_path / "first") == folder_hash(tmp_path / "second")
+
+
+def test_another_number_of_threads_gives_the_same_up_to_rounding(folder, tmp_path):
+    margins = []
+    for n_threads in (1, 2):
+        scored_in_another_process(
+            folder,
+            tmp_path / f"{n_threads}",
+            encoder="efficientnet-lite2",
+            features=tmp_path / f"features-{n_threads}",
+            n_threads=n_threads,
+        )
+        margins.append(read_scores(tmp_path / f"{n_threads}").tasks["margin"])
+    np.testing.assert_allclose(margins[0], margins[1], atol=1e-5)
 
 
 def test_tasks_of_units_that_all_have_none_are_scored_with_nan(

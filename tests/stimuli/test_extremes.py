@@ -35,7 +35,9 @@ def streamed(values, *, batch_sizes, n_kept=20, full=(), seed=0):
 def sorted_whole(values, *, n_kept, seed):
     """Rank all images at once: by value, then by key."""
     keys = tie_keys(units_of(values.shape[1]), np.arange(len(values)), seed=seed)
-    top = [np.lexsort((key, -value)) for key, value in zip(keys, values.T, strict=True)]
+    top = [
+        np.lexsort((~key, -value)) for key, value in zip(keys, values.T, strict=True)
+    ]
     low = [np.lexsort((key, value)) for key, value in zip(keys, values.T, strict=True)]
     return np.array(top)[:, :n_kept], np.array(low)[:, :n_kept]
 

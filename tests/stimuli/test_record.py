@@ -48,7 +48,7 @@ def test_a_recording_ranks_images_as_a_full_sort_does(images, network):
     values = whole_activations(images, network, "conv")
     keys = tie_keys(recording.units, np.arange(N_IMAGES), seed=0)
     for channel, key in enumerate(keys):
-        order = np.lexsort((key, -values[:, channel]))
+        order = np.lexsort((~key, -values[:, channel]))
         np.testing.assert_array_equal(recording.top_index[channel], order[:10])
         order = np.lexsort((key, values[:, channel]))
         np.testing.assert_array_equal(recording.bottom_index[channel], order[:10])
