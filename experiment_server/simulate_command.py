@@ -5,6 +5,7 @@ import signal
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -122,6 +123,7 @@ def _simulate(arguments: argparse.Namespace) -> int:
         finished: Counter[str] = Counter()
         if arguments.database:
             finished = _finished(study, arguments.database, make=False)
+        _check_server(arguments.server, study)
         return _take_part(arguments, study, people, finished, arguments.server)
     url = arguments.database or default_url(arguments.study)
     finished = _finished(study, url, make=True)
@@ -130,6 +132,11 @@ def _simulate(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> None:
+    if find_spec("httpx") is None:
+        raise MissingExtraError(
+            "Simulated observers need the package 'httpx'."
+            " Install it with: pip install '.[simulate]'"
+        )
     for name, least in (("sessions", 1), ("browser", 0), ("careless", 0)):
         if getattr(arguments, name) < least:
             raise ExperimentError(
@@ -165,13 +172,7 @@ def _take_part(
     finished: Counter[str],
     server: str,
 ) -> int:
-    try:
-        from experiment_server.simulation.crowd import Crowd
-    except ImportError as error:
-        raise MissingExtraError(
-            "Simulated observers need the package 'httpx'."
-            " Install it with: pip install '.[simulate]'"
-        ) from error
+    from experiment_server.simulation.crowd import Crowd
     from experiment_server.simulation.recognition import Recognition
 
     crowd = Crowd(
@@ -201,8 +202,43 @@ def _take_part(
     for name in sorted(set(screens) - {"end", "practice_failed"}):
         print(f"Other end:   {screens[name]} sessions at {name!r}")
     print(f"Answers:     {tally.n_answers}")
-    print(f"Server:      {server}")
+    if arguments.server:
+        print(f"Server:      {server}")
+    else:
+        print(f"Database:    {_shown_database(arguments)}")
     return 1 if screens["study_full"] else 0
+
+
+def _check_server(server: str, study: Study) -> None:
+    import httpx
+
+    try:
+        reply = httpx.get(f"{server.rstrip('/')}/api/study", trust_env=False)
+        served = reply.json()["study_id"]
+    except (
+        httpx.HTTPError,
+        httpx.InvalidURL,
+        ValueError,
+        KeyError,
+        TypeError,
+    ) as error:
+        raise ExperimentError(
+            f"--server {server} is no study's server ({error}). Check the address, and"
+            " that 'unitscope serve' runs there."
+        ) from error
+    if served != study.config.study_id:
+        raise ExperimentError(
+            f"--server {server} serves the study {served!r}; {study.folder} is"
+            f" {study.config.study_id!r}. Give the study that it serves."
+        )
+
+
+def _shown_database(arguments: argparse.Namespace) -> str:
+    from sqlalchemy import make_url
+
+    from experiment_server.database import default_url, shown_url
+
+    return shown_url(make_url(arguments.database or default_url(arguments.study)))
 
 
 def _n_sessions(person: Person) -> int:

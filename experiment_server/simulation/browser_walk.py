@@ -48,8 +48,8 @@ class BrowserWalk:
 
     Attributes
     ----------
-    screenshot : Path or None
-        Where a picture of a main trial goes.
+    pictures : list of Path
+        Where a picture of a main trial goes; whoever comes first takes it out.
     """
 
     context: "BrowserContext"
@@ -58,7 +58,7 @@ class BrowserWalk:
     observer: Observer
     recognition: Recognition
     pace: Pace = HUMAN
-    screenshot: Path | None = None
+    pictures: list[Path] = field(default_factory=list)
     n_answers: int = 0
     _state: dict[str, Any] = field(default_factory=dict)
     _trials: dict[int, dict[str, Any]] = field(default_factory=dict)
@@ -140,8 +140,8 @@ class BrowserWalk:
             lock_ms=settings["lock_ms"],
             rng=self.person.rng(f"trial 1 {sequence}"),
         )
-        if self.screenshot and not trial["practice"] and not trial["instruction"]:
-            path, self.screenshot = self.screenshot, None
+        if self.pictures and not trial["practice"] and not trial["instruction"]:
+            path = self.pictures.pop()
             path.parent.mkdir(parents=True, exist_ok=True)
             await page.screenshot(path=path)
         await asyncio.sleep(self._thinking_s())
@@ -208,7 +208,7 @@ async def walk_in_browser(
     Parameters
     ----------
     screenshot : Path or None
-        Where the first person's picture of a main trial goes.
+        Where a picture of a main trial goes.
     advance : callable
         Told each person's outcome.
     stopped : callable
@@ -229,12 +229,14 @@ async def walk_in_browser(
             " Install it with: pip install '.[simulate]'"
         ) from error
 
-    async def one(person: Person, picture: Path | None) -> None:
+    pictures = [screenshot] if screenshot else []
+
+    async def one(person: Person) -> None:
         context = await browser.new_context(
             viewport={"width": WINDOW["width"], "height": WINDOW["height"]}
         )
         walk = BrowserWalk(
-            context, server, person, observer, recognition, pace, picture
+            context, server, person, observer, recognition, pace, pictures
         )
         advance(await walk.run())
         await context.close()
@@ -243,12 +245,8 @@ async def walk_in_browser(
         async with async_playwright() as playwright:
             browser = await playwright.chromium.launch(**launch_options())
             try:
-                pictures = [screenshot, *[None] * len(people)]
                 async with asyncio.TaskGroup() as group:
-                    walks = [
-                        group.create_task(one(person, picture))
-                        for person, picture in zip(people, pictures, strict=False)
-                    ]
+                    walks = [group.create_task(one(person)) for person in people]
                     group.create_task(_cancel_when(stopped, walks))
             finally:
                 await browser.close()
