@@ -55,7 +55,9 @@ def _texts(study: Study) -> Iterator[Finding]:
     shown += [str(page.get("text", "")) for page in pages]
     models = {trial.task.unit.model for trial in study.trials.values()}
     layers = {trial.task.unit.layer for trial in study.trials.values()}
-    words = [*ANSWER_WORDS, *sorted(models), *sorted(layers)]
+    # A layer called 'head' or 'features' is also a word that a text may need.
+    names = sorted(name for name in models | layers if not name.isalpha())
+    words = [*ANSWER_WORDS, *names]
     pattern = re.compile(rf"(?<!\w)({'|'.join(map(re.escape, words))})(?!\w)", re.I)
     found = sorted(
         {match.group(0) for text in shown for match in pattern.finditer(text)}

@@ -87,7 +87,9 @@ def choose_pools(
         )
     choice = _Choice(tasks, scores)
     names = ("example", "catch", "obvious")
-    window = _LOOKED_AT * sum(sizes[name] for name in names)
+    n_easy = sum(sizes[name] for name in names)
+    # Easy comes before different: no further down than the easiest quarter.
+    window = min(_LOOKED_AT * n_easy, max(n_easy, len(outside) // 4))
     easiest = choice.of(outside, _surest, [], window)
     example, catch, obvious = (_take(easiest, sizes[name]) for name in names)
     used = [*example, *catch, *obvious]

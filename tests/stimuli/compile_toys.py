@@ -19,7 +19,7 @@ from stimuli.compile import Materials
 N_IMAGES = 48
 N_UNITS = 48
 TASKS = TaskConfig(n_tasks=4, n_explanations=3)
-UNITS = tuple(UnitId("toynet", f"layer{i % 3}", i) for i in range(N_UNITS))
+UNITS = tuple(UnitId("toy-net", f"layer{i % 3}", i) for i in range(N_UNITS))
 
 
 def toy_images(folder: Path) -> ImageSet:

@@ -128,7 +128,7 @@ def test_a_name_that_says_what_it_is_leaks(folder):
     assert any("catch_1.jpg" in detail for detail in found(folder, "leaking"))
 
 
-@pytest.mark.parametrize("word", ["Catch", "positive", "toynet", "layer1"])
+@pytest.mark.parametrize("word", ["Catch", "positive", "toy-net", "layer1"])
 def test_an_answer_word_in_the_instructions_leaks(folder, word):
     texts = json.loads((folder / "texts.json").read_text())
     texts["instructions"][0]["text"] += f" This is {word}."

@@ -101,6 +101,17 @@ def test_more_main_trials_than_units_is_an_error(materials):
         plan_study(materials, toy_config(n_main_trials=13), seed=0)
 
 
+def test_a_selected_unit_without_tasks_is_an_error(materials):
+    units = materials.selection.units.copy()
+    units.loc[0, "unit"] = "toy-net::layer0::999"
+    selection = type(materials.selection)(
+        units=units, header=materials.selection.header
+    )
+    changed = type(materials)(**(vars(materials) | {"selection": selection}))
+    with pytest.raises(DataContractError, match="'toy-net::layer0::999' is not in"):
+        plan_study(changed, toy_config(), seed=0)
+
+
 def test_more_catch_and_instructed_than_main_trials_is_an_error(materials):
     config = toy_config(n_main_trials=3, n_catch_trials=2, n_instructed_trials=2)
     with pytest.raises(DataContractError, match=r"'n_main_trials' is 3; .* at least 4"):
@@ -464,7 +475,7 @@ def test_imi_form_names_unit_and_batch_of_every_trial(study, materials, tmp_path
     structure = json.loads((tmp_path / "imi/toy/toy.json").read_text())["tasks"]
     assert [task["index"] for task in structure] == list(range(1, 10))
     first = study.trials[study.slots[0][0].trial_id].task
-    path = f"toynet_/{first.unit.layer}/channel_{first.unit.channel}"
+    path = f"toy-net_/{first.unit.layer}/channel_{first.unit.channel}"
     assert structure[0]["trials"][0] == {
         "queries": f"{path}/natural_images/batch_{first.number}",
         "references": f"{path}/natural_images/batch_{first.number}",
