@@ -60,6 +60,13 @@ def test_a_whole_session_stores_every_answer_and_ends_with_the_code(site, visit,
     assert [one.trial_index for one in answers] == list(range(N_PRACTICE + N_BLOCK))
     assert {one.input for one in answers} == {by}
     assert not any(one.interrupted for one in answers)
+    block = answers[N_PRACTICE:]
+    rows = [("upper", "lower")[number % 2] for number in range(N_BLOCK)]
+    right = [site.correct_row(one.trial_index) for one in block]
+    assert [one.correct for one in block] == [
+        row == correct for row, correct in zip(rows, right, strict=True)
+    ]
+    assert [one.confidence for one in block] == [1 + n % 3 for n in range(N_BLOCK)]
     elapsed = [one.time_elapsed_ms for one in answers]
     assert elapsed == sorted(elapsed)
     assert elapsed[0] > session.instruction_time_ms > 0
@@ -71,7 +78,9 @@ def test_the_answer_that_was_pressed_is_the_one_that_is_stored(site, visit):
     chosen = {}
     for row, confidence in [("upper", 1), ("lower", 3)]:
         sequence = visitor.sequence()
-        visitor.answer(row, confidence)
+        number = visitor.page.locator(f".choices.{row} .number").nth(confidence - 1)
+        assert number.inner_text() == str(confidence)
+        number.click()
         chosen[sequence] = (row == site.correct_row(sequence), confidence)
         visitor.wait_until_gone(sequence)
     visitor.sequence()
@@ -303,18 +312,20 @@ def test_an_image_that_fails_is_fetched_again(visit):
     visitor.complaints = [one for one in visitor.complaints if "ERR_FAILED" not in one]
 
 
-def test_the_next_images_are_there_before_they_are_needed(visit):
+def test_the_next_images_are_fetched_before_they_are_needed(visit):
     visitor = visit()
-    visitor.pass_practice()
-    sequence = visitor.sequence()
+    with visitor.page.expect_response("**/api/session/continue") as reply:
+        visitor.pass_practice()
+    visitor.sequence()
     visitor.page.wait_for_load_state("networkidle")
+    upcoming = reply.value.json()["upcoming"]
+    fetched = [url.removeprefix(visitor.site.address[:-1]) for url in visitor.requests]
+    assert [fetched.count(url) for url in upcoming] == [1, 1]
     visitor.requests.clear()
     visitor.answer("upper")
-    visitor.wait_until_gone(sequence)
+    visitor.wait_until_gone(N_PRACTICE)
     visitor.sequence()
-    images = [url for url in visitor.requests if "/api/images/" in url]
-    # Of the three trials that the page knows of now, only the last is new.
-    assert len(images) <= 1
+    assert not any(upcoming[0] in url for url in visitor.requests)
 
 
 def test_before_an_answer_no_word_tells_which_is_right(site, visit):
