@@ -113,9 +113,13 @@ def _words(config: StudyConfig, n_explanations: int) -> dict[str, str]:
         "contact": config.contact,
         "n_explanations": str(n_explanations),
         "confidence_levels": str(config.confidence_levels),
-        "n_practice": str(_n_practice(config)),
-        "max_practice_rounds": str(config.max_practice_rounds),
+        "practice": _count(_n_practice(config), "practice trial"),
+        "attempts": _count(config.max_practice_rounds, "attempt"),
     }
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
 
 
 def _situation(config: StudyConfig) -> dict[str, str]:

@@ -282,6 +282,13 @@ def test_texts_tell_the_numbers_of_this_study(study):
     assert "$" not in text
 
 
+def test_texts_count_one_as_one(materials, tmp_path):
+    compile_study(tmp_path / "s", materials, toy_config(max_practice_rounds=1), seed=0)
+    last = read_study(tmp_path / "s").texts["instructions"][-1]["text"]
+    assert "you do 5 practice trials" in last
+    assert "you have 1 attempt." in last
+
+
 def test_another_contact_is_another_version_of_the_consent(materials, tmp_path, study):
     compile_study(tmp_path / "s", materials, toy_config(contact="a@b.example"), seed=0)
     other = read_study(tmp_path / "s").texts
