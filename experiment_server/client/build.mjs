@@ -1,6 +1,6 @@
 // Bundles the pages into ../static/bundle, from where the server sends them;
 // make setup runs it.
-import { readdir } from "node:fs/promises";
+import { readFile, readdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -11,6 +11,9 @@ const here = dirname(fileURLToPath(import.meta.url));
 // Every top-level source named *.page.ts is the entry of one page.
 const sources = await readdir(join(here, "src"));
 const pages = sources.filter((name) => name.endsWith(".page.ts")).sort();
+
+// jsPsych's package leaves its licence out; whoever sends the bundle on must not.
+const licence = await readFile(join(here, "jspsych-licence.txt"), "utf8");
 
 await build({
   entryPoints: pages.map((name) => ({
@@ -23,6 +26,7 @@ await build({
   target: "es2022",
   minify: true,
   sourcemap: true,
+  banner: { js: `/*! With jsPsych.\n${licence}*/` },
   legalComments: "linked",
   logLevel: "info",
 });

@@ -482,3 +482,12 @@ def test_a_study_may_head_its_own_texts(visit, site):
     visitor.wait_for("consent")
     assert visitor.page.inner_text("h1") == "Your consent"
     assert visitor.page.inner_text("article p") == "Read this."
+
+
+def test_enter_leaves_a_page_wherever_the_focus_is(visit):
+    visitor = visit()
+    visitor.begin()
+    visitor.read_instructions()
+    visitor.page.mouse.click(5, 700)
+    visitor.page.keyboard.press("Enter")
+    assert visitor.sequence() == 0

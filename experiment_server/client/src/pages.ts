@@ -42,24 +42,30 @@ export function page(host: HTMLElement, { title, text, more, actions }: Page): P
   );
   host.closest("main")?.scrollTo(0, 0);
   heading.focus({ preventScroll: true });
+  const listening = new AbortController();
+  const { signal } = listening;
   return new Promise((resolve) => {
     for (const [index, button] of buttons.entries()) {
-      button.addEventListener("click", () => resolve(actions?.[index]?.name ?? ""), {
-        once: true,
-      });
+      const choose = (): void => {
+        listening.abort();
+        resolve(actions?.[index]?.name ?? "");
+      };
+      button.addEventListener("click", choose, { signal });
     }
-    if (buttons.length === 1) pressOnEnter(buttons[0]!, host);
+    if (buttons.length === 1) pressOnEnter(buttons[0]!, signal);
   });
 }
 
 /** Let Enter and Space press the only button of a page, wherever the focus is. */
-function pressOnEnter(button: HTMLButtonElement, host: HTMLElement): void {
-  host.firstElementChild?.addEventListener("keydown", (event) => {
-    const { key, repeat, target } = event as KeyboardEvent;
+function pressOnEnter(button: HTMLButtonElement, signal: AbortSignal): void {
+  const onKey = (event: KeyboardEvent): void => {
+    const { key, repeat, target } = event;
     const takesKeys =
       target instanceof HTMLButtonElement || target instanceof HTMLTextAreaElement;
-    if (takesKeys || repeat || (key !== "Enter" && key !== " ")) return;
+    const isOver = document.querySelector("dialog[open]") !== null;
+    if (takesKeys || repeat || isOver || (key !== "Enter" && key !== " ")) return;
     event.preventDefault();
     button.click();
-  });
+  };
+  document.addEventListener("keydown", onKey, { signal });
 }
