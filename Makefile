@@ -92,7 +92,7 @@ REPORT = $(DEMO)/report/report.html
 .PHONY: demo FORCE
 
 demo: $(REPORT)
-	@cat $(DEMO)/report/summary.txt
+	@cat $(DEMO)/report/report.txt
 	@echo
 	@echo "Made in $(DEMO):"
 	@echo "  images/ recording/ tasks/   photographs, extreme images and tasks of each unit"
@@ -147,4 +147,4 @@ $(DEMO)/export/export.json: $(DEMO)/.simulated
 	$(UNITSCOPE) export $(DEMO)/study --database sqlite:///$(DEMO)/answers.sqlite --out $(@D)
 
 $(REPORT): $(DEMO)/export/export.json $(DEMO)/scores/scores.json
-	$(UNITSCOPE) validate $(<D) $(DEMO)/scores --out $(@D)
+	$(UNITSCOPE) validate $(<D) $(DEMO)/scores --out $(@D) > /dev/null

@@ -225,11 +225,12 @@ def write_json_report(path: Path, report: Report) -> None:
 
 
 def write_report(folder: Path, report: Report) -> None:
-    """Write ``report.html``, ``report.json``, ``units.csv`` and ``figures/``."""
+    """Write ``report.html``, ``.txt`` and ``.json``, ``units.csv`` and ``figures/``."""
     drawn = figures(report)
     svgs = {name: svg_of(figure) for name, figure in drawn.items()}
     with whole_folder(folder) as part:
         write_json_report(part / "report.json", report)
+        (part / "report.txt").write_text(text_report(report), encoding="utf-8")
         page = html_report(report, svgs)
         (part / "report.html").write_text(page, encoding="utf-8")
         report.agreement.units.to_csv(
