@@ -4,61 +4,19 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from data.files import folder_hash
 from data.recordings import read_recording
 from data.tasks import TaskConfig, draw_tasks
-
-STEPS = """
-import sys
-from pathlib import Path
-import unitscope
-
-photographs, out, batch_size = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
-step = {name: str(out / name) for name in
-        ("images", "recording", "tasks", "scores", "selection", "study")}
-for command in (
-    ["images", "--folder", str(photographs), "--out", step["images"]],
-    ["record", "--images", step["images"], "--layers", "_blocks.2,_blocks.10",
-     "--n-extremes", "12", "--batch-size", batch_size, "--seed", "3",
-     "--out", step["recording"]],
-    ["tasks", step["recording"], "--n-tasks", "4", "--n-explanations", "2",
-     "--seed", "3", "--out", step["tasks"]],
-    ["score", step["tasks"], "--images", step["images"], "--encoder",
-     "efficientnet-lite2", "--features", str(out / "features"), "--out",
-     step["scores"]],
-    ["select", "--scores", step["scores"], "--n", "3", "--seed", "3", "--out",
-     step["selection"]],
-    ["compile", step["tasks"], "--images", step["images"], "--selection",
-     step["selection"], "--scores", step["scores"], "--study-id", "twice",
-     "--slots", "4", "--main-trials", "9", "--catch-trials", "2", "--seed", "3",
-     "--out", step["study"]],
-):
-    status = unitscope.main(command)
-    if status:
-        sys.exit(f"{command[0]} ended with {status}")
-"""
+from tests.line import STEPS, crop_photographs
 
 
 @pytest.fixture(scope="module")
 def photographs(tmp_path_factory):
-    """Crops of the photographs that a package ships: small, real and distinct."""
-    import skimage
-
-    root = tmp_path_factory.mktemp("photographs")
-    source = Path(skimage.__file__).parent / "data"
-    for name in ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg"):
-        image = Image.open(source / name).convert("RGB").resize((390, 390))
-        for corner in range(9):
-            left, top = 130 * (corner % 3), 130 * (corner // 3)
-            crop = image.crop((left, top, left + 130, top + 130))
-            crop.save(root / f"{name.partition('.')[0]}-{corner}.png")
-    return root
+    return crop_photographs(tmp_path_factory.mktemp("photographs"))
 
 
 @pytest.fixture(scope="module")
