@@ -48,7 +48,9 @@ class StudyConfig(BaseModel):
     lock_ms: int = Field(500, ge=0, description="answers are locked after onset")
     feedback_delay_ms: int = Field(350, ge=0)
     feedback_ms: int = Field(1150, ge=0)
-    break_every: int | None = Field(20, ge=1, description="main trials between breaks")
+    break_every: int | None = Field(
+        20, ge=1, description="trials of the main block, of any kind, between breaks"
+    )
     min_window: tuple[int, int] = (940, 600)
     lease_minutes: float = Field(60, gt=0, description="of a slot without an answer")
 
