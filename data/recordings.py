@@ -13,7 +13,7 @@ import pandera.pandas as pa
 from numpy.typing import NDArray
 
 from data.errors import DataContractError
-from data.files import bytes_hash, folder_hash, whole_folder
+from data.files import bytes_hash, whole_folder
 from data.formats import Header, read_header, write_header
 from data.tables import read_parquet
 from data.units import UnitId, near_names
@@ -33,14 +33,15 @@ STATISTICS = pa.DataFrameSchema(
     name="the unit statistics of a recording",
 )
 
-_IMAGES = pa.DataFrameSchema(
+IMAGES = pa.DataFrameSchema(
     {
         "image_id": pa.Column(str, unique=True, description="unique"),
         "sha256": pa.Column(str, description="a SHA-256 in hex"),
     },
     coerce=True,
-    name="the images of a recording",
+    name="a table of images",
 )
+"""The images that indices point to, with the content of their files."""
 
 _MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 _STEP = np.uint64(0x9E3779B97F4A7C15)
@@ -206,7 +207,7 @@ def read_recording(folder: Path) -> Recording:
         folder / "recording.json", format="recording", versions=(1,)
     )
     statistics = read_parquet(folder / "units.parquet", STATISTICS)
-    images = read_parquet(folder / "images.parquet", _IMAGES)
+    images = read_parquet(folder / "images.parquet", IMAGES)
     arrays = read_arrays(folder / "extremes.npz")
     full_units = [UnitId.parse(name) for name in own["full_units"]]
     return Recording(
@@ -242,8 +243,3 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
         raise DataContractError(
             f"{path} is not a whole NPZ file ({error}). Make the file again."
         ) from error
-
-
-def recording_fingerprint(folder: Path) -> str:
-    """Hash of all that a recording holds, for what is made from it."""
-    return folder_hash(folder)

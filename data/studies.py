@@ -9,7 +9,7 @@ import pydantic
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from data.errors import DataContractError
-from data.files import folder_hash, read_json, write_json
+from data.files import read_json, write_json
 from data.formats import Header, read_header, write_header
 from data.images import DISPLAY_SIDE
 from data.tasks import Task
@@ -297,8 +297,3 @@ def _trial(entry: dict[str, Any]) -> StudyTrial:
             part[name] = tuple(part[name])
     task["unit"] = UnitId(**task["unit"])
     return StudyTrial(**(entry | {"task": Task(**task), "cells": Cells(**cells)}))
-
-
-def study_fingerprint(folder: Path) -> str:
-    """Hash of all that a study holds; a database belongs to one study."""
-    return folder_hash(folder)

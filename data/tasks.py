@@ -12,9 +12,9 @@ import pandera.pandas as pa
 from numpy.typing import NDArray
 
 from data.errors import DataContractError
-from data.files import bytes_hash, folder_hash, whole_folder
+from data.files import bytes_hash, whole_folder
 from data.formats import Header, read_header, software_versions, write_header
-from data.recordings import Recording, read_arrays, tie_keys
+from data.recordings import IMAGES, Recording, read_arrays, tie_keys
 from data.tables import read_parquet
 from data.units import UnitId, near_names
 
@@ -36,15 +36,6 @@ UNITS = pa.DataFrameSchema(
     },
     coerce=True,
     name="the units of a task set",
-)
-
-_IMAGES = pa.DataFrameSchema(
-    {
-        "image_id": pa.Column(str, unique=True, description="unique"),
-        "sha256": pa.Column(str, description="a SHA-256 in hex"),
-    },
-    coerce=True,
-    name="the images of a task set",
 )
 
 
@@ -420,7 +411,7 @@ def read_tasks(folder: Path) -> TaskSet:
     folder = Path(folder)
     header, _ = read_header(folder / "tasks.json", format="tasks", versions=(1,))
     table = read_parquet(folder / "units.parquet", UNITS)
-    images = read_parquet(folder / "images.parquet", _IMAGES)
+    images = read_parquet(folder / "images.parquet", IMAGES)
     arrays = read_arrays(folder / "tasks.npz")
     return TaskSet(
         units=tuple(map(UnitId.parse, table.loc[table["reason"].isna(), "unit"])),
@@ -432,8 +423,3 @@ def read_tasks(folder: Path) -> TaskSet:
         config=TaskConfig(**header.config),
         header=header,
     )
-
-
-def tasks_fingerprint(folder: Path) -> str:
-    """Hash of all that a task set holds, for what is made from it."""
-    return folder_hash(folder)

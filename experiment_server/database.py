@@ -12,7 +12,8 @@ from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from data.errors import ExperimentError
-from data.studies import Study, study_fingerprint
+from data.files import folder_hash
+from data.studies import Study
 from experiment_server import migration
 from experiment_server.settings import utc_now
 from experiment_server.tables import Base, StudyRecord
@@ -192,7 +193,7 @@ def _check_schema(database: Database, *, upgrade: bool) -> None:
 
 
 def _check_study(database: Database, study: Study, *, register: bool) -> None:
-    fingerprint = study_fingerprint(study.folder)
+    fingerprint = folder_hash(study.folder)
     with database.write() if register else database.read() as db:
         record = db.scalar(select(StudyRecord))
         if record is None and register:

@@ -5,10 +5,11 @@ from datetime import datetime
 import pandas as pd
 
 from data.errors import ExperimentError
+from data.files import folder_hash
 from data.formats import Header, software_versions
 from data.imi import imi_table
 from data.responses import Responses
-from data.studies import Study, study_fingerprint
+from data.studies import Study
 from experiment_server import rows
 from experiment_server.database import Database
 
@@ -64,6 +65,6 @@ def _header(study: Study, *, test_runs: bool) -> Header:
         format="responses",
         version=1,
         config={"test_runs": test_runs, "study_id": study.config.study_id},
-        made_from={"study": study_fingerprint(study.folder)},
+        made_from={"study": folder_hash(study.folder)},
         software=software_versions("sqlalchemy", "pandas"),
     )

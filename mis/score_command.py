@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 
 from data.command_line import progress, run_command
 from data.errors import DataContractError
+from data.files import folder_hash
 from data.formats import Header, read_header, software_versions
 from data.images import ImageSet, read_image_set
 from data.scores import Scores, read_scores, write_scores
-from data.tasks import TaskSet, read_tasks, tasks_fingerprint
+from data.tasks import TaskSet, read_tasks
 from mis.encoders import ENCODERS, load_encoder
 from mis.encoders.protocol import ImageEncoder, PairwiseEncoder, encoder_fingerprint
 from mis.features import fill_store, open_store
@@ -142,7 +143,7 @@ def score(arguments: argparse.Namespace) -> int:
     used = np.union1d(tasks.queries, tasks.explanations)
     check_images(tasks, image_set, used)
     encoder = load_encoder(arguments.encoder, weights=arguments.weights)
-    header = _header(arguments, tasks_fingerprint(arguments.tasks), image_set, encoder)
+    header = _header(arguments, folder_hash(arguments.tasks), image_set, encoder)
     probabilities(np.zeros(1), tau=header.config["tau"])
     if _stands(arguments.out, header):
         print(f"Nothing to do: {_summary(read_scores(arguments.out), arguments.out)}")

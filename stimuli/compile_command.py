@@ -12,11 +12,10 @@ from data.errors import DataContractError
 from data.files import folder_hash
 from data.formats import read_header
 from data.images import read_image_set
-from data.recordings import recording_fingerprint
 from data.scores import read_scores
 from data.selections import read_selection
 from data.studies import IMI_PRESET, StudyConfig, read_study
-from data.tasks import read_tasks, tasks_fingerprint
+from data.tasks import read_tasks
 from stimuli.check import check_study
 from stimuli.check_command import report
 from stimuli.compile import Materials, compile_study
@@ -150,7 +149,7 @@ def read_materials(arguments: argparse.Namespace) -> Materials:
     """
     images = read_image_set(arguments.images)
     made_from = {
-        "tasks": tasks_fingerprint(arguments.tasks),
+        "tasks": folder_hash(arguments.tasks),
         "images": images.fingerprint,
         "selection": folder_hash(arguments.selection),
         "scores": folder_hash(arguments.scores),
@@ -161,7 +160,7 @@ def read_materials(arguments: argparse.Namespace) -> Materials:
         header, _ = read_header(
             arguments.recording / "recording.json", format="recording", versions=(1,)
         )
-        made_from["recording"] = recording_fingerprint(arguments.recording)
+        made_from["recording"] = folder_hash(arguments.recording)
         if tasks.header.made_from.get("recording") != made_from["recording"]:
             raise DataContractError(
                 f"{arguments.recording} is not the recording that {arguments.tasks}"

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Literal
 
 from data.command_line import add_seed, existing_path, run_command
-from data.recordings import read_recording, recording_fingerprint
+from data.files import folder_hash
+from data.recordings import read_recording
 from data.selections import read_unit_list
 from data.tasks import TaskConfig, TaskSet, draw_tasks, write_tasks
 
@@ -80,7 +81,7 @@ def _tasks(arguments: argparse.Namespace) -> int:
         config,
         seed=arguments.seed,
         units=read_unit_list(arguments.units) if arguments.units else None,
-        made_from=recording_fingerprint(arguments.recording),
+        made_from=folder_hash(arguments.recording),
     )
     write_tasks(arguments.out, tasks)
     print(summary(tasks))

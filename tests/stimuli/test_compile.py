@@ -16,7 +16,7 @@ from data.images import write_image_set
 from data.scores import write_scores
 from data.selections import write_selection
 from data.studies import cell_position, correct_row, read_study
-from data.tasks import tasks_fingerprint, write_tasks
+from data.tasks import write_tasks
 from stimuli.atlas import cell_images
 from stimuli.compile import compile_study, plan_study
 from stimuli.compile_command import main
@@ -426,7 +426,7 @@ def test_scores_of_other_tasks_are_refused(materials, on_disk, tmp_path, capsys)
 
 
 def test_scores_of_these_tasks_are_taken(materials, on_disk, tmp_path):
-    made_from = {"tasks": tasks_fingerprint(Path(on_disk[0]))}
+    made_from = {"tasks": folder_hash(Path(on_disk[0]))}
     header = type(materials.scores.header)(
         **(vars(materials.scores.header) | {"made_from": made_from})
     )
