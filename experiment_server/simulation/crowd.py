@@ -17,6 +17,9 @@ from experiment_server.simulation.observers import Observer
 from experiment_server.simulation.people import Person
 from experiment_server.simulation.recognition import Recognition
 
+MOST_AT_ONCE = 64
+"""People who hold a place at the same time; the others wait until these are done."""
+
 
 @dataclass
 class Tally:
@@ -72,6 +75,10 @@ class Crowd:
     ) -> Tally:
         """Let everybody take part.
 
+        Places are taken one by one in the given order before anybody answers, and
+        second sessions come when all first ones are over: so the same people get the
+        same trials, whoever is faster.
+
         Parameters
         ----------
         advance : callable
@@ -88,44 +95,75 @@ class Crowd:
             tally.add(outcome)
             advance()
 
+        waiting = [*in_browser, *over_http]
+        browsing = {person.name for person in in_browser}
         with httpx.Client(base_url=self.server, trust_env=False) as client:
-            pool = ThreadPoolExecutor(self.n_threads + 1)
-            try:
-                jobs: list[Future[None]] = []
-                if in_browser:
-                    jobs.append(pool.submit(self._browse, in_browser, count, stop))
-                jobs += [
-                    pool.submit(self._walk, client, person, tally, stop, advance)
-                    for person in over_http
-                ]
-                done, _ = wait(jobs, return_when=FIRST_EXCEPTION)
-                for job in done:
-                    job.result()
-            finally:
-                stop.set()
-                pool.shutdown(cancel_futures=True)
+            while waiting:
+                joined = self._joined(client, waiting[:MOST_AT_ONCE], browsing, stop)
+                if not joined:
+                    break
+                waiting = waiting[len(joined) :]
+                self._walk_all(joined, browsing, count, stop)
+                self._again(joined, tally)
+        for _ in waiting:
+            count(Outcome("study_full", 0))
         return tally
 
-    def _walk(
+    def _joined(
         self,
         client: httpx.Client,
-        person: Person,
-        tally: Tally,
+        people: Sequence[Person],
+        browsing: set[str],
         stop: threading.Event,
-        advance: Callable[[], None],
+    ) -> list[HttpWalk]:
+        """Take a place for each person in turn, as long as there are any."""
+        walks = []
+        for person in people:
+            walk = HttpWalk(
+                client, person, self.observer, self.recognition, stopped=stop.is_set
+            )
+            try:
+                walk.join(has_window=person.name not in browsing)
+            except StudyFullError:
+                break
+            walks.append(walk)
+        return walks
+
+    def _walk_all(
+        self,
+        joined: Sequence[HttpWalk],
+        browsing: set[str],
+        count: Callable[[Outcome], None],
+        stop: threading.Event,
     ) -> None:
-        walk = HttpWalk(
-            client, person, self.observer, self.recognition, stopped=stop.is_set
-        )
+        in_browser = [walk.person for walk in joined if walk.person.name in browsing]
+        over_http = [walk for walk in joined if walk.person.name not in browsing]
+        pool = ThreadPoolExecutor(self.n_threads + 1)
         try:
-            tally.add(walk.run())
-            if person.careless == "takes_part_twice" and not stop.is_set():
-                again = walk.run(part=2)
-                if again.is_new:
-                    tally.add(again)
-        except StudyFullError:
-            tally.add(Outcome("study_full", 0))
-        advance()
+            jobs: list[Future[None]] = []
+            if in_browser:
+                # The page goes on with the session that has the place.
+                jobs.append(pool.submit(self._browse, in_browser, count, stop))
+            jobs += [
+                pool.submit(lambda one: count(one.run()), one) for one in over_http
+            ]
+            done, _ = wait(jobs, return_when=FIRST_EXCEPTION)
+            for job in done:
+                job.result()
+        finally:
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+            stop.clear()
+
+    def _again(self, joined: Sequence[HttpWalk], tally: Tally) -> None:
+        for walk in joined:
+            if walk.person.careless != "takes_part_twice":
+                continue
+            try:
+                if walk.join(part=2):
+                    tally.add(walk.run())
+            except StudyFullError:
+                tally.add(Outcome("study_full", 0))
 
     def _browse(
         self,

@@ -42,13 +42,10 @@ class Outcome:
         The last screen; "end" for a complete session.
     n_answers : int
         Answers given now, practice included.
-    is_new : bool
-        False where the server had this participant's session already.
     """
 
     screen: str
     n_answers: int
-    is_new: bool = True
 
 
 class HttpWalk:
@@ -75,31 +72,34 @@ class HttpWalk:
         self.n_answers = 0
         self.interrupted = False
 
-    def run(self, *, part: int = 1) -> Outcome:
-        """Walk one session to its end, or until stopped.
+    def join(self, *, part: int = 1, has_window: bool = True) -> bool:
+        """Take a place, or go on with the session that the server has.
 
         Parameters
         ----------
         part : int
             1 for a person's first session.
+        has_window : bool
+            Whether to tell the size of a made-up window.
+
+        Returns
+        -------
+        bool
+            Whether the session is new.
 
         Raises
         ------
+        StudyFullError
+            All places are taken.
         ExperimentError
-            The server can't be reached, refuses, or serves another study.
+            The server can't be reached, or refuses.
         """
         self.part, self.n_answers = part, 0
-        is_new = self._join()
-        while self.state["screen"] not in ENDS and not self.stopped():
-            self._step()
-        return Outcome(self.state["screen"], self.n_answers, is_new)
-
-    def _join(self) -> bool:
         body = {
             "participant": self.person.name,
             "recruiter": "link",
             "observer": observer_name(self.observer, self.person),
-            "window": _WINDOW,
+            "window": _WINDOW if has_window else None,
         }
         status, reply = self._post("/api/sessions", body)
         if status not in (200, 201):
@@ -113,6 +113,18 @@ class HttpWalk:
         self.elapsed_ms = self.state["elapsed_ms"]
         self.interrupted = status == 200 and self.state["screen"] == "trial"
         return status == 201
+
+    def run(self) -> Outcome:
+        """Walk the session that was joined to its end, or until stopped.
+
+        Raises
+        ------
+        ExperimentError
+            The server can't be reached, refuses, or serves another study.
+        """
+        while self.state["screen"] not in ENDS and not self.stopped():
+            self._step()
+        return Outcome(self.state["screen"], self.n_answers)
 
     def _step(self) -> None:
         screen = self.state["screen"]

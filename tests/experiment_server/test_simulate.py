@@ -142,6 +142,23 @@ def test_guessing_is_at_chance(study, tmp_path):
     assert stats.binomtest(n_correct, len(main_trials)).pvalue > 1e-3
 
 
+def test_the_same_seed_gives_the_same_answers_however_many_walk_at_once(
+    study, table, tmp_path
+):
+    answers = []
+    for threads in ("1", "6"):
+        url = f"sqlite:///{tmp_path / f'{threads}.sqlite'}"
+        options = ["--database", url, "--sessions", "16", "--careless", "8"]
+        options += ["--observer", "table", "--table", str(table), "--seed", "2"]
+        command = [str(study.folder), "--serve", "--threads", threads, *options]
+        assert main(command) == 0
+        found = read(study, url).responses
+        same = ["participant_id", "trial_index", "kind", "task_id", "positive_side"]
+        same += ["upper_query", "chosen_query", "correct", "confidence", "rt_ms"]
+        answers.append(found[same].sort_values(same[:4], ignore_index=True))
+    pd.testing.assert_frame_equal(*answers)
+
+
 @pytest.mark.slow
 def test_a_killed_simulation_goes_on_where_it_was(study, table, tmp_path):
     url = f"sqlite:///{tmp_path / 'answers.sqlite'}"
@@ -340,6 +357,7 @@ def test_a_lost_reply_is_sent_again_and_stored_once(study, tmp_path, person):
         walk = HttpWalk(
             client, person, TableObserver("guess", None), Recognition(study)
         )
+        walk.join()
         outcome = walk.run()
     assert len(lost) == outcome.n_answers
     assert len(read(study, url).responses) == outcome.n_answers
@@ -382,7 +400,9 @@ def test_a_server_that_does_not_start_tells_why(study, tmp_path, capsys):
 
 
 def test_who_finds_no_place_is_told_by_the_exit_status(tmp_path, capsys):
-    study = read_study(make_toy_study(tmp_path / "study", n_slots=2))
+    # Long enough for IMI's criteria: an excluded session would free its place.
+    folder = make_toy_study(tmp_path / "study", n_slots=2, n_main_trials=24)
+    study = read_study(folder)
     url = f"sqlite:///{tmp_path / 'answers.sqlite'}"
     options = ["--database", url, "--sessions", "5", "--observer", "guess"]
     status = main([str(study.folder), "--serve", "--seed", "3", *options])
