@@ -119,6 +119,7 @@ def test_a_study_gives_a_report_and_all_numbers(made, tmp_path, capsys):
     assert {path.name for path in out.iterdir()} == {
         "report.html",
         "report.json",
+        "report.txt",
         "units.csv",
         "figures",
     }
@@ -245,7 +246,6 @@ def test_an_error_leaves_nothing_written(copy, capsys):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["nowhere", "nowhere"], "nowhere does not exist"),
         (["--min-r", "0.5"], "--min-r needs RESPONSES and SCORES"),
         (["--out", "report"], "--out needs RESPONSES and SCORES"),
         ([ROOT], "the scores are missing"),
@@ -263,3 +263,10 @@ def test_arguments_that_make_no_sense_are_refused(arguments, said, capsys):
 def test_every_option_is_explained():
     for action in build_parser()._actions:
         assert action.help
+
+
+def test_a_path_that_is_not_there_is_one_line(capsys):
+    assert run("nowhere", "nowhere") == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: nowhere does not exist.")
+    assert said.count("\n") == 1
