@@ -4,15 +4,14 @@ import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from data.command_line import add_seed, existing_path, run_command, say
 from data.files import file_hash, folder_hash
 from data.formats import Header, software_versions, write_header
 
 if TYPE_CHECKING:
-    import pandas as pd
-
+    from analysis.claim_values import Evidence
     from analysis.claims import Claim
     from analysis.report import Report
     from data.scores import Scores
@@ -206,89 +205,41 @@ def _machine(scores: "Scores | None") -> str | None:
 
 
 def _reproduce(arguments: argparse.Namespace) -> int:
-    """Print published numbers with ours beside them."""
+    """Hold published numbers against ours, on the data at hand."""
     from analysis.claims import claims_hold, published_claims
-    from data.published import read_borowski2021, read_imi_model_scores
+    from analysis.claims_report import claim_lines, model_lines
+    from data.published import read_claims, read_imi_model_scores
 
-    borowski, imi = read_borowski2021(), read_imi_model_scores()
-    claims = published_claims(borowski, seed=arguments.seed)
+    evidence = _evidence(arguments)
+    claims = published_claims(read_claims(), evidence, seed=arguments.seed)
     if arguments.json:
         _write_claims(arguments.json, claims, arguments.seed)
-    print("\n".join(_claim_lines(borowski.title, claims)))
+    imi = read_imi_model_scores()
+    print("\n".join(model_lines(imi.title, imi.table)))
     print()
-    print("\n".join(_model_lines(imi.title, imi.table)))
-    held = sum(claim.holds for claim in claims)
-    print(f"\n{held} of {len(claims)} numbers reproduced.")
+    print("\n".join(claim_lines(claims)))
     return 0 if claims_hold(claims) else 1
 
 
-def _claim_lines(title: str, claims: "Sequence[Claim]") -> list[str]:
-    from analysis.wording import interval, number, text_table
+def _evidence(arguments: argparse.Namespace) -> "Evidence":
+    """Read what ships and what the arguments name."""
+    from analysis.claim_values import Evidence
+    from data.published import read_borowski2021
 
-    rows = [
-        (
-            claim.claim,
-            f"{number(claim.expected)} ± {claim.tolerance:g}",
-            claim.kind,
-            number(claim.ours),
-            interval(claim.ci_low, claim.ci_high),
-            claim.verdict,
-        )
-        for claim in claims
-    ]
-    header = ("claim", "value", "", "ours", "95% interval", "verdict")
-    return [
-        title,
-        f"{claims[0].n_units} units; intervals are BCa bootstraps over units.",
-        "",
-        *text_table(rows, header),
-        "",
-        "published: printed in the paper's abstract. reference: the paper has no such",
-        "number; another program computed it from the same answers and scores.",
-    ]
-
-
-def _model_lines(title: str, table: "pd.DataFrame") -> list[str]:
-    from analysis.wording import interval, number, text_table
-
-    natural = table[table["explanation_method"] == "natural"].set_index("model")
-    synthetic = table[table["explanation_method"] == "synthetic"].set_index("model")
-    rows = []
-    for model in natural.sort_values("his", ascending=False).index:
-        cells = [str(model)]
-        for scores in (natural, synthetic):
-            known = scores.loc[model] if model in scores.index else None
-            cells += (
-                ["–", ""]
-                if known is None
-                else [
-                    number(known["his"]),
-                    interval(known["ci_low"], known["ci_high"]),
-                ]
-            )
-        rows.append((*cells, str(natural.loc[model, "n_units"])))
-    header = ("model", "natural", "95% interval", "synthetic", "95% interval", "units")
-    return [
-        f"{title} (as published, decoded from the figures of its project page)",
-        "",
-        *text_table(rows, header),
-    ]
+    return Evidence(borowski_units=read_borowski2021().table)
 
 
 def _write_claims(path: Path, claims: "Sequence[Claim]", seed: int) -> None:
-    from dataclasses import asdict
+    from analysis.claims_report import claims_json
 
-    rows: list[dict[str, Any]] = [
-        asdict(claim) | {"verdict": claim.verdict} for claim in claims
-    ]
     header = Header(
         format="claims",
-        version=1,
+        version=2,
         config={},
         seed=seed,
         software=software_versions("numpy", "scipy", "statsmodels"),
     )
-    write_header(path, header, claims=rows)
+    write_header(path, header, claims=claims_json(claims))
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ def test_without_arguments_published_numbers_are_reproduced(capsys):
     for expected in ("0.922", "0.629", "0.587", "0.820", "0.343", "0.390"):
         assert expected in shown
     assert "not reproduced" not in shown
-    assert "8 of 8 numbers reproduced." in shown
+    assert "8 of 8 checkable claims reproduced; " in shown
     for line in ("GoogLeNet      0.879    0.851 to 0.900  0.686", "ConvNeXT"):
         assert line in shown
 
@@ -69,9 +69,9 @@ def test_a_changed_published_number_falls_short(monkeypatch, tmp_path, capsys):
     import data.published as published
 
     folder = shutil.copytree(published.FOLDER, tmp_path / "published")
-    path = folder / "borowski2021_experiment1_units.json"
+    path = folder / "claims.json"
     path.write_text(path.read_text().replace("0.6293", "0.7293"))
-    monkeypatch.setattr(published.read_borowski2021, "__defaults__", (folder,))
+    monkeypatch.setattr(published.read_claims, "__defaults__", (folder,))
     assert run() == 1
     shown = capsys.readouterr().out
     assert "not reproduced" in shown
@@ -82,10 +82,25 @@ def test_claims_are_written_with_their_verdicts(tmp_path):
     assert run("--json", tmp_path / "claims.json") == 0
     content = json.loads((tmp_path / "claims.json").read_text())
     assert content["format"] == "unitscope/claims"
-    kinds = [(claim["kind"], claim["verdict"]) for claim in content["claims"]]
+    checked = [claim for claim in content["claims"] if claim["checkable"]]
+    kinds = [(claim["kind"], claim["verdict"]) for claim in checked]
     assert (
         kinds == [("published", "reproduced")] * 2 + [("reference", "reproduced")] * 6
     )
+    names = {"claim", "source", "published", "ours", "ci_low", "ci_high", "tolerance"}
+    assert names <= set(checked[0])
+
+
+def test_a_claim_without_its_data_says_what_it_needs(tmp_path):
+    run("--json", tmp_path / "claims.json")
+    content = json.loads((tmp_path / "claims.json").read_text())
+    missing = [claim for claim in content["claims"] if not claim["checkable"]]
+    assert all(claim["ours"] is None for claim in missing)
+    assert {claim["verdict"] for claim in missing} >= {
+        "needs data: raw CSV of Experiment I (--borowski DIR)",
+        "needs data: raw CSV of Experiment II (--borowski DIR)",
+        "needs data: IMI’s responses_main.csv (--imi CSV)",
+    }
 
 
 @pytest.mark.parametrize(
