@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t
+from numpy.typing import NDArray
+from scipy.stats import sem, t
 
 from analysis.correlation import CorrelationResult, correlation
 from analysis.his import condition_score, human_interpretability, with_proportions
@@ -183,9 +184,10 @@ def _cell(evidence: Evidence, where: Where) -> pd.DataFrame:
     return answers
 
 
-def participant_shares(answers: pd.DataFrame) -> pd.Series:
+def participant_shares(answers: pd.DataFrame) -> NDArray[np.float64]:
     """Return each participant's proportion correct."""
-    return answers.groupby("participant_id")["correct"].mean()
+    shares = answers.groupby("participant_id")["correct"].mean()
+    return shares.to_numpy(dtype="float64")
 
 
 def participant_mean(evidence: Evidence, where: Where, seed: int) -> Found:
@@ -197,7 +199,7 @@ def participant_mean(evidence: Evidence, where: Where, seed: int) -> Found:
     low = high = None
     mean = float(shares.mean())
     if n > 1:
-        half = float(t.ppf((1 + LEVEL) / 2, n - 1) * shares.sem())
+        half = float(t.ppf((1 + LEVEL) / 2, n - 1) * sem(shares))
         low, high = max(mean - half, 0.0), min(mean + half, 1.0)
     return Found(value=mean, low=low, high=high, basis=f"{n} participants")
 
@@ -207,7 +209,7 @@ def two_standard_errors(evidence: Evidence, where: Where, seed: int) -> Found:
     shares = participant_shares(_cell(evidence, where))
     if len(shares) < 2:
         return Found(value=None, basis="a standard error needs two participants")
-    return Found(value=2 * float(shares.sem()), basis=f"{len(shares)} participants")
+    return Found(value=2 * float(sem(shares)), basis=f"{len(shares)} participants")
 
 
 def median_rt_ms(evidence: Evidence, where: Where, seed: int) -> Found:
