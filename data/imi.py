@@ -19,7 +19,15 @@ from data.errors import DataContractError
 from data.exclusion import IMI as IMI_CRITERIA
 from data.exclusion import exclusion_table
 from data.formats import Header
-from data.responses import RESPONSES, SESSIONS, Responses, write_response_csv
+from data.imi_conditions import imi_conditions, imi_notes
+from data.responses import (
+    RESPONSES,
+    SESSIONS,
+    Responses,
+    conditions,
+    refuse_a_session_twice,
+    write_response_csv,
+)
 from data.tables import checked, read_csv
 from data.units import UnitId
 
@@ -160,22 +168,24 @@ def parse_details(text: str) -> Any:
         ) from error
 
 
-def responses_from_imi(table: pd.DataFrame) -> Responses:
+def responses_from_imi(
+    table: pd.DataFrame, *, source: str = "IMI's response table"
+) -> Responses:
     """Translate IMI's rows into our tables.
 
     A session is ``task_id/response_index``. The condition is read from ``task_id``,
-    never from ``model``. Where a table carries no participant ids (the first
-    release), 'participant_id' is missing.
+    see :func:`data.imi_conditions.imi_conditions`. Where a table carries no
+    participant ids (the first release), 'participant_id' is missing.
+
+    Raises
+    ------
+    DataContractError
+        A row's condition or unit can't be told, columns contradict each other, or a
+        session is there twice.
     """
-    condition = table["task_id"].str.extract(
-        r"^(?P<model>.+?)(?:_hard(?P<hard>\d+))?_(?P<method>natural|optimized)-\d+$"
-    )
-    method = condition["method"].map({"natural": "natural", "optimized": "synthetic"})
-    method = method.fillna("natural")
-    difficulty = ("p" + condition["hard"]).fillna("easy")
-    model = table["model"].where(table["catch_trial"], condition["model"])
-    model = model.fillna(table["model"]).fillna("unknown")
-    unit = _unit_names(model, table)
+    condition = imi_conditions(table, source)
+    method, difficulty = condition["explanation_method"], condition["difficulty"]
+    unit = condition["unit"]
     number = table["batch"].fillna(0).clip(lower=0).astype("int64")
     participant = table["participant_id"].replace({"anonymized": None})
     simulated = participant.fillna("").str.startswith("simulated-")
@@ -220,18 +230,16 @@ def responses_from_imi(table: pd.DataFrame) -> Responses:
             "observer": None,
         }
     )
-    source = "IMI's response table"
+    refuse_a_session_twice(responses, source)
+    responses = checked(responses, RESPONSES, source)
     return Responses(
-        responses=checked(responses, RESPONSES, source),
+        responses=responses,
         sessions=checked(_sessions(table, responses), SESSIONS, source),
-        header=Header(format="responses", version=1, config={"source": source}),
+        header=Header(
+            format="responses", version=1, config={"source": "IMI's response table"}
+        ),
+        notes=imi_notes(table, responses, conditions(responses)),
     )
-
-
-def _unit_names(model: pd.Series, table: pd.DataFrame) -> pd.Series:
-    layer = table["layer"].fillna("practice")
-    channel = table["channel"].fillna(0).astype("int64").astype(str)
-    return model + "::" + layer + "::" + channel
 
 
 def _sessions(table: pd.DataFrame, responses: pd.DataFrame) -> pd.DataFrame:

@@ -1,5 +1,7 @@
 """Checking a table once, where it enters."""
 
+import csv
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -7,6 +9,8 @@ import pandera.pandas as pa
 from pandera.errors import SchemaErrors
 
 from data.errors import DataContractError
+
+_LONGEST_ROW = 1 << 20
 
 
 def checked(
@@ -65,9 +69,12 @@ def _what_failed(cases: pd.DataFrame, schema: pa.DataFrameSchema) -> str:
         )
     known = schema.columns.get(column)
     must = known.description if known is not None else check
+    remedy = "Mend the value, or leave the row out."
+    if re.fullmatch(r"-?\d+,\d+", str(value)):
+        remedy = "It has a decimal comma: export the table with decimal points."
     return (
         f"column {column!r} holds {value!s}{row}{more}; it must be {must or check}."
-        " Mend the value, or leave the row out."
+        f" {remedy}"
     )
 
 
@@ -77,8 +84,17 @@ def read_csv(path: Path, schema: pa.DataFrameSchema) -> pd.DataFrame:
     Raises
     ------
     DataContractError
-        There is no such file, it is no CSV, or it breaks the schema.
+        There is no such file, it is no CSV, it was cut off in the middle of a row, it
+        has decimal commas, or it breaks the schema.
     """
+    path = Path(path)
+    table = _cells(path)
+    _refuse_another_separator(path, table, schema)
+    _refuse_a_cut_row(path, table)
+    return checked(table, schema, path)
+
+
+def _cells(path: Path) -> pd.DataFrame:
     try:
         table = pd.read_csv(path, dtype="string", keep_default_na=False, na_values=[""])
     except FileNotFoundError as error:
@@ -90,10 +106,61 @@ def read_csv(path: Path, schema: pa.DataFrameSchema) -> pd.DataFrame:
         pd.errors.EmptyDataError,
         UnicodeDecodeError,
     ) as error:
+        raise DataContractError(_no_csv(path, str(error).strip())) from error
+    if not isinstance(table.index, pd.RangeIndex):
         raise DataContractError(
-            f"{path} is not a CSV with a header ({error}). Export the table again."
-        ) from error
-    return checked(table, schema, path)
+            f"{path} has more cells in its rows than columns in its header; they must"
+            " be as many. A decimal comma makes one cell two: export the table with"
+            " decimal points."
+        )
+    return table
+
+
+def _no_csv(path: Path, error: str) -> str:
+    if "EOF inside string" in error:
+        return (
+            f"{path} ends within a quoted cell; it was cut off. Copy or export the"
+            " whole table again."
+        )
+    if (
+        uneven := re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", error)
+    ) is not None:
+        header, line, cells = uneven.groups()
+        return (
+            f"{path} has {cells} cells in line {line} and {header} columns; they must"
+            " be as many. A decimal comma makes one cell two: export the table with"
+            " decimal points."
+        )
+    return f"{path} is not a CSV with a header ({error}). Export the table again."
+
+
+def _refuse_another_separator(
+    path: Path, table: pd.DataFrame, schema: pa.DataFrameSchema
+) -> None:
+    header = str(table.columns[0]) if len(table.columns) else ""
+    names = {";": "semicolons", "\t": "tabs"}
+    for separator, words in names.items():
+        if header not in schema.columns and set(header.split(separator)) & set(
+            schema.columns
+        ):
+            raise DataContractError(
+                f"{path} separates its columns with {words}; a CSV has commas, and"
+                " decimal points in its numbers. Export the table again."
+            )
+
+
+def _refuse_a_cut_row(path: Path, table: pd.DataFrame) -> None:
+    if table.empty or not table.iloc[-1:, -1].isna().all():
+        return
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - _LONGEST_ROW))
+        lines = file.read().decode("utf-8", errors="replace").splitlines()
+    cells = next(csv.reader(lines[-1:]), [])
+    if len(cells) < len(table.columns):
+        raise DataContractError(
+            f"{path} ends in the middle of data row {len(table)}; it was cut off. Copy"
+            " or export the whole table again."
+        )
 
 
 def read_parquet(path: Path, schema: pa.DataFrameSchema) -> pd.DataFrame:
