@@ -214,9 +214,7 @@ def unit_score_resamples(
         raise ValueError(f"'resample' is {resample!r}; it must be one of {RESAMPLE}.")
     n_participants, n_units = counts.n_trials.shape
     right, asked = counts.n_correct.T.tocsr(), counts.n_trials.T.tocsr()
-    batch = max(1, min(n_resamples, _CELLS_A_BATCH // max(n_units, n_participants)))
-    for start in range(0, n_resamples, batch):
-        size = min(batch, n_resamples - start)
+    for size in _batches(n_resamples, max(n_units, n_participants)):
         if resample == "unit":
             yield (
                 np.broadcast_to(counts.unit_scores, (size, n_units)),
@@ -233,3 +231,72 @@ def unit_score_resamples(
         if resample == "both":
             weights *= draw_weights(n_units, size, rng)
         yield scores, weights
+
+
+def participant_sums(
+    responses: pd.DataFrame, columns: Sequence[ArrayLike]
+) -> tuple[NDArray[np.object_], Array]:
+    """Add up numbers of single answers for each participant.
+
+    Parameters
+    ----------
+    columns : sequence of (n_responses,) arrays
+
+    Returns
+    -------
+    participants : (n_participants,) array
+        Sorted names.
+    sums : (n_participants, n_columns) float array
+    """
+    who, names = pd.factorize(participant_of(responses), sort=True)
+    sums = [
+        np.bincount(who, weights=np.asarray(one, "float64"), minlength=len(names))
+        for one in columns
+    ]
+    return np.asarray(names, dtype=object), np.column_stack(sums)
+
+
+def interval_over_participants(
+    sums: Array,
+    statistic: Callable[[Array], Array],
+    *,
+    rng: np.random.Generator,
+    level: float = 0.95,
+    n_resamples: int = N_RESAMPLES,
+) -> tuple[float, float] | None:
+    """Return the expanded BCa interval of a statistic of sums over participants.
+
+    Parameters
+    ----------
+    sums : (n_participants, k) float array
+        What each participant adds to the k sums that the statistic is made of.
+    statistic : callable
+        Takes sums over participants, shape (..., k), and returns shape (...).
+
+    Returns
+    -------
+    (low, high) or None
+        None with fewer than two participants, or where the statistic does not vary
+        or is not defined in some resample.
+    """
+    n = len(sums)
+    if n < 2:
+        return None
+    total = sums.sum(axis=0)
+    with np.errstate(all="ignore"):
+        draws = [
+            statistic(draw_weights(n, size, rng) @ sums)
+            for size in _batches(n_resamples, n)
+        ]
+        return bca_limits(
+            np.concatenate(draws),
+            float(statistic(total)),
+            statistic(total - sums),
+            level=expanded_level(level, n),
+        )
+
+
+def _batches(n_resamples: int, width: int) -> Iterator[int]:
+    batch = max(1, _CELLS_A_BATCH // max(width, 1))
+    for start in range(0, n_resamples, batch):
+        yield min(batch, n_resamples - start)
