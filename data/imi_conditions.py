@@ -29,12 +29,17 @@ def imi_conditions(table: pd.DataFrame, source: object) -> pd.DataFrame:
     Raises
     ------
     DataContractError
-        A row's condition or a main trial's unit can't be told, ``mode`` contradicts
-        ``task_id``, or ``correct`` contradicts ``choice``.
+        A row's condition or a main trial's unit can't be told, or ``correct``
+        contradicts ``choice``.
     """
     named = table["task_id"].str.extract(_NAMED)
     main = ~(table["catch_trial"].astype(bool) | table["is_demo"].astype(bool))
-    _refuse_contradictions(table, named, main, source)
+    _refuse(
+        (table["choice"] == "b") != table["correct"].astype(bool),
+        "'correct' does not follow from 'choice'",
+        "'b' is correct and 'a' is not",
+        source,
+    )
     method = named["method"].fillna(table["mode"].where(main)).map(_METHODS)
     by_session = method.groupby([table["task_id"], table["response_index"]])
     method = method.fillna(by_session.transform("first"))
@@ -58,23 +63,6 @@ def imi_conditions(table: pd.DataFrame, source: object) -> pd.DataFrame:
             "difficulty": ("p" + named["hard"]).fillna("easy"),
             "unit": model + "::" + layer + "::" + channel,
         }
-    )
-
-
-def _refuse_contradictions(
-    table: pd.DataFrame, named: pd.DataFrame, main: pd.Series, source: object
-) -> None:
-    _refuse(
-        main & (named["method"] != table["mode"]) & named["method"].notna(),
-        "'mode' is not what 'task_id' names",
-        "they must agree",
-        source,
-    )
-    _refuse(
-        (table["choice"] == "b") != table["correct"].astype(bool),
-        "'correct' does not follow from 'choice'",
-        "'b' is correct and 'a' is not",
-        source,
     )
 
 
@@ -102,7 +90,7 @@ def imi_notes(
     Returns
     -------
     tuple of str
-        Whole sentences: unknown participants, a ``model`` column that is wrong,
+        Whole sentences: unknown participants, columns that ``task_id`` contradicts,
         several conditions in one file, sessions that are too short.
     """
     notes = []
@@ -116,26 +104,27 @@ def imi_notes(
         notes.append(
             f"{int(unknown.sum())} of {len(unknown)} rows name no participant."
         )
-    return (*notes, *_wrong_models(table), *_mixture(mixed), *_short(responses))
+    return (*notes, *_overruled(table), *_mixture(mixed), *_short(responses))
 
 
-def _wrong_models(table: pd.DataFrame) -> list[str]:
-    """Compare 'model' with the namespace: released hard rows name either form."""
+def _overruled(table: pd.DataFrame) -> list[str]:
+    """Compare 'model' and 'mode' with 'task_id', which is right in the release."""
     named = table["task_id"].str.extract(_NAMED)
-    easy = named["model"]
-    hard = easy + "_hard" + named["hard"]
-    expected = hard.fillna(easy)
-    rows = ~(table["catch_trial"].astype(bool) | table["is_demo"].astype(bool))
-    wrong = rows & expected.notna() & (table["model"] != expected)
-    if not wrong.any():
-        return []
-    pairs = pd.DataFrame({"says": table["model"], "is": expected})[wrong]
-    shown = pairs.drop_duplicates().head(3).itertuples(index=False)
-    named_pairs = ", ".join(f"{says} for {right}" for says, right in shown)
-    return [
-        f"'model' is wrong in {int(wrong.sum())} rows ({named_pairs}); 'task_id' is"
-        " used."
-    ]
+    hard = named["model"] + "_hard" + named["hard"]
+    expected = {"model": hard.fillna(named["model"]), "mode": named["method"]}
+    main = ~(table["catch_trial"].astype(bool) | table["is_demo"].astype(bool))
+    notes = []
+    for column, right in expected.items():
+        wrong = main & right.notna() & (table[column] != right)
+        pairs = pd.DataFrame({"says": table[column], "right": right})[wrong]
+        shown = pairs.drop_duplicates().head(3).itertuples(index=False)
+        named_pairs = ", ".join(f"{says} for {right}" for says, right in shown)
+        if wrong.any():
+            notes.append(
+                f"{column!r} is not what 'task_id' names in {int(wrong.sum())} rows"
+                f" ({named_pairs}); 'task_id' is used."
+            )
+    return notes
 
 
 def _mixture(mixed: pd.DataFrame) -> list[str]:
