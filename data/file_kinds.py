@@ -71,7 +71,8 @@ def file_kind(path: Path) -> FileKind:
         return _folder_kind(path)
     if path.stat().st_size == 0:
         return FileKind(name="unknown", words="an empty file")
-    start = path.open("rb").read(4)
+    with path.open("rb") as file:
+        start = file.read(4)
     if start == b"PAR1":
         return _parquet_kind(path)
     if start[:2] == b"PK":
