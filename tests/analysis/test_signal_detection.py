@@ -45,7 +45,7 @@ def swapped(table):
 def test_dprime_and_criterion_are_those_of_another_program(
     shared, golden, condition, rng
 ):
-    table = borowski_answers(shared, trial_types=("main",))
+    table = borowski_answers(shared)
     if condition == "catch":
         own, expected = table.query("kind == 'catch'"), golden["I|catch|all"]
     else:
