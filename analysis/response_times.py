@@ -129,7 +129,8 @@ def outliers(responses: pd.DataFrame, rule: OutlierRule) -> NDArray[np.bool_]:
         out |= responses["interrupted"].astype(bool)
     if rule.n_deviations is not None:
         # Only times that passed the bounds say what is usual for a participant.
-        log = np.log(rt_ms.where(~out).clip(lower=1.0))
+        usable = rt_ms.where(~out).clip(lower=1.0)
+        log = pd.Series(np.log(usable.to_numpy()), responses.index)
         who = participant_of(responses)
         distance = (log - log.groupby(who).transform("median")).abs()
         usual = 1.4826 * distance.groupby(who).transform("median")

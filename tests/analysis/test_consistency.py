@@ -36,9 +36,8 @@ def test_repeats_are_those_of_another_program(shared, rng):
     assert found.n_pairs == golden["n_pairs"]
     assert found.n_same == golden["n_same_correctness"]
     pairs = repeated_pairs(table)
-    same = (pairs["correct"] == pairs["first_correct"]).map(
-        {True: "same", False: "diff"}
-    )
+    same = pairs["correct"] == pairs["first_correct"]
+    same = same.map({True: "same", False: "diff"})
     counts = (pairs["condition"] + "|" + same).value_counts().to_dict()
     assert counts == golden["by_condition"]
     assert (pairs["first_trial_index"] == pairs["repeat_of"]).all()
