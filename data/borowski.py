@@ -364,7 +364,7 @@ def _notes(
             " them."
         )
     sizes = responses.groupby("session_id").size()
-    usual = int(sizes.mode().iloc[0]) if len(sizes) else 0
+    usual = int(sizes.mode().max()) if len(sizes) else 0
     short = sizes[sizes < usual]
     if len(short):
         notes.append(

@@ -183,6 +183,7 @@ def responses_from_imi(
         A row's condition or unit can't be told, columns contradict each other, or a
         session is there twice.
     """
+    table = table.reset_index(drop=True)
     condition = imi_conditions(table, source)
     method, difficulty = condition["explanation_method"], condition["difficulty"]
     unit = condition["unit"]

@@ -88,14 +88,14 @@ def read_csv(path: Path, schema: pa.DataFrameSchema) -> pd.DataFrame:
         has decimal commas, or it breaks the schema.
     """
     path = Path(path)
-    table = _cells(path)
-    _refuse_another_separator(path, table, schema)
+    table = _cells(path, schema)
     _refuse_a_cut_row(path, table)
     return checked(table, schema, path)
 
 
-def _cells(path: Path) -> pd.DataFrame:
+def _cells(path: Path, schema: pa.DataFrameSchema) -> pd.DataFrame:
     try:
+        _refuse_another_separator(path, schema)
         table = pd.read_csv(path, dtype="string", keep_default_na=False, na_values=[""])
     except FileNotFoundError as error:
         raise DataContractError(
@@ -134,15 +134,13 @@ def _no_csv(path: Path, error: str) -> str:
     return f"{path} is not a CSV with a header ({error}). Export the table again."
 
 
-def _refuse_another_separator(
-    path: Path, table: pd.DataFrame, schema: pa.DataFrameSchema
-) -> None:
-    header = str(table.columns[0]) if len(table.columns) else ""
-    names = {";": "semicolons", "\t": "tabs"}
-    for separator, words in names.items():
-        if header not in schema.columns and set(header.split(separator)) & set(
-            schema.columns
-        ):
+def _refuse_another_separator(path: Path, schema: pa.DataFrameSchema) -> None:
+    with path.open("rb") as file:
+        header = file.readline(_LONGEST_ROW).decode("utf-8", errors="replace").strip()
+    if set(header.split(",")) & set(schema.columns):
+        return
+    for separator, words in {";": "semicolons", "\t": "tabs"}.items():
+        if set(header.split(separator)) & set(schema.columns):
             raise DataContractError(
                 f"{path} separates its columns with {words}; a CSV has commas, and"
                 " decimal points in its numbers. Export the table again."

@@ -109,6 +109,60 @@ def test_the_condition_is_read_from_the_task_id_and_not_from_the_model(released)
     assert main["unit"] == "resnet50::layer3_4_conv1::130"
 
 
+def test_the_columns_that_the_task_id_overrules_are_noted(released):
+    notes = " ".join(responses_from_imi(released).notes)
+    assert "'model' is not what 'task_id' names in 1 rows (resnet50 for" in notes
+    assert "resnet50_hard95); 'task_id' is used" in notes
+
+
+def test_a_file_without_participants_says_what_that_means(released):
+    assert "names no participants" in responses_from_imi(released).notes[0]
+
+
+def test_a_row_of_an_unknown_task_takes_its_sessions_explanations(released):
+    own = responses_from_imi(released.assign(task_id="mine-3")).responses
+    assert own["explanation_method"].tolist() == ["natural"] * 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"task_id": "mine-3", "mode": None}, "natural or optimized in data row 1"),
+        ({"task_id": "mine-3", "model": None}, "the model in data row 3"),
+        ({"layer": None}, r"the unit \('layer' and 'channel'\) in data row 3"),
+        ({"choice": "a"}, "'correct' does not follow from 'choice' in data row 1"),
+    ],
+)
+def test_what_can_not_be_told_is_not_guessed(released, changes, named):
+    with pytest.raises(DataContractError, match=named):
+        responses_from_imi(released.assign(**changes))
+
+
+def test_a_file_that_mixes_models_says_which(released):
+    other = released.assign(task_id="googlenet_natural-1", model="googlenet")
+    notes = responses_from_imi(pd.concat([released, other])).notes
+    assert any("models: googlenet, resnet50;" in note for note in notes)
+
+
+def test_a_session_that_is_shorter_than_the_others_is_noted(real_row):
+    row = read_imi(real_row)
+    whole = pd.concat(
+        [
+            row.assign(response_index=index, trial_index=trial, rt=1000 * index + trial)
+            for index in range(3)
+            for trial in range(4)
+        ]
+    )
+    notes = responses_from_imi(whole.iloc[:-1]).notes
+    assert "'resnet50_natural-61/2' with 3. It stands last: the file may" in notes[-1]
+    assert len(responses_from_imi(whole).notes) == len(notes) - 1
+
+
+def test_a_session_that_stands_there_twice_is_refused(released):
+    with pytest.raises(DataContractError, match=r"hard95_optimized-3/0' twice"):
+        responses_from_imi(pd.concat([released, released]))
+
+
 def test_catch_and_demo_rows_are_told_apart_from_main_rows(released):
     read = responses_from_imi(released)
     assert list(read.responses["kind"]) == ["practice", "catch", "main"]
