@@ -6,12 +6,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
-from scipy.stats import sem, t
 
 from analysis.correlation import CorrelationResult, correlation
-from analysis.his import condition_score, human_interpretability, with_proportions
+from analysis.his import (
+    condition_score,
+    human_interpretability,
+    participant_mean,
+    with_proportions,
+)
+from analysis.layer_control import layer_control
 from analysis.noise_ceiling import NoiseCeiling, split_half_ceiling
+from analysis.signal_detection import sensitivity
 
 LEVEL = 0.95
 N_SPLITS = 4000
@@ -30,7 +35,7 @@ class Evidence:
     borowski_experiment1, borowski_experiment2 : DataFrame
         Main trials, one row an answer: 'participant_id', 'unit', 'correct', 'rt_ms',
         'confidence', 'explanation_method' ('natural', 'synthetic', 'none'),
-        'grid_mode', 'n_explanations', 'expertise'.
+        and the columns of :data:`data.borowski.CONDITIONS`.
     googlenet_mis : DataFrame
         'unit', 'mis' of GoogLeNet.
     imi : DataFrame
@@ -184,32 +189,51 @@ def _cell(evidence: Evidence, where: Where) -> pd.DataFrame:
     return answers
 
 
-def participant_shares(answers: pd.DataFrame) -> NDArray[np.float64]:
-    """Return each participant's proportion correct."""
-    shares = answers.groupby("participant_id")["correct"].mean()
-    return shares.to_numpy(dtype="float64")
-
-
-def participant_mean(evidence: Evidence, where: Where, seed: int) -> Found:
-    """Proportion correct, mean over participants, with a t interval over them."""
-    shares = participant_shares(_cell(evidence, where))
-    n = len(shares)
-    if not n:
+def participants_mean(evidence: Evidence, where: Where, seed: int) -> Found:
+    """Proportion correct, mean over participants."""
+    answers = _cell(evidence, where)
+    if answers.empty:
         return Found(value=None, basis="no answers in this cell")
-    low = high = None
-    mean = float(shares.mean())
-    if n > 1:
-        half = float(t.ppf((1 + LEVEL) / 2, n - 1) * sem(shares))
-        low, high = max(mean - half, 0.0), min(mean + half, 1.0)
-    return Found(value=mean, low=low, high=high, basis=f"{n} participants")
+    found = participant_mean(answers, level=LEVEL)
+    return Found(
+        value=found.mean,
+        low=found.ci_low,
+        high=found.ci_high,
+        basis=f"{found.n_participants} participants",
+    )
 
 
 def two_standard_errors(evidence: Evidence, where: Where, seed: int) -> Found:
     """Twice the standard error of the participants' mean."""
-    shares = participant_shares(_cell(evidence, where))
-    if len(shares) < 2:
+    answers = _cell(evidence, where)
+    if answers["participant_id"].nunique() < 2:
         return Found(value=None, basis="a standard error needs two participants")
-    return Found(value=2 * float(sem(shares)), basis=f"{len(shares)} participants")
+    found = participant_mean(answers, level=LEVEL)
+    return Found(value=found.two_se, basis=f"{found.n_participants} participants")
+
+
+def d_prime(evidence: Evidence, where: Where, seed: int) -> Found:
+    """Sensitivity of the 2-AFC, all answers together."""
+    answers = _cell(evidence, where)
+    found = sensitivity(answers, rng=_rng(seed, 3), level=LEVEL)
+    return Found(
+        value=found.dprime.estimate,
+        low=found.dprime.ci_low,
+        high=found.dprime.ci_high,
+        basis=found.note or f"{found.n_trials} answers",
+    )
+
+
+def same_layer_control(evidence: Evidence, where: Where, seed: int) -> Found:
+    """Mean correlation where each unit has the MIS of another of its layer."""
+    units = _answered_units(evidence, where)
+    found = layer_control(
+        units, _given(evidence.googlenet_mis), rng=_rng(seed, 4), level=LEVEL
+    )
+    return Found(
+        value=found.control_mean,
+        basis=found.note or f"{found.n_units} units, {found.n_draws} draws",
+    )
 
 
 def median_rt_ms(evidence: Evidence, where: Where, seed: int) -> Found:
@@ -350,8 +374,10 @@ STATISTICS: Mapping[str, Callable[[Evidence, Where, int], Found]] = {
         spearman,
         half_correlation,
         reliability,
-        participant_mean,
+        participants_mean,
         two_standard_errors,
+        d_prime,
+        same_layer_control,
         median_rt_ms,
         half_correlation_of_people,
         model_his,

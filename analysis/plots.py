@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from analysis.calibration import Calibration
 from analysis.comparison import GroupComparison, group_order
-from analysis.inclusion import Inclusion
-from analysis.wording import CRITERION_WORDS, STEP_WORDS, pair_sentences
+from analysis.inclusion import CRITERION_WORDS, Inclusion
+from analysis.wording import STEP_WORDS, pair_sentences
 
 # Okabe and Ito's colours, told apart by people with any colour vision.
 ORANGE, SKY, GREEN, BLUE, VERMILION, PURPLE = (

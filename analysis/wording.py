@@ -12,18 +12,6 @@ from analysis.inclusion import Inclusion
 from analysis.noise_ceiling import NoiseCeiling
 from analysis.resampling import N_RESAMPLES
 
-CRITERION_WORDS: Mapping[str, str] = {
-    "demo_trials": "practice rounds",
-    "catch_trials": "catch trials",
-    "total_response_time": "total time",
-    "row_variability": "use of both rows",
-    "instruction_time": "instruction time",
-    "instructed_trials": "instructed trials",
-    "focus": "focus",
-    "median_response_time": "median response time",
-    "participation": "single participation",
-}
-
 STEP_WORDS: Mapping[str, str] = {
     "opened": "opened",
     "complete": "completed",
@@ -280,8 +268,15 @@ def methods(
     seed: int,
     criteria: str,
     software: Mapping[str, str],
+    more: Sequence[str] = (),
 ) -> str:
-    """Return the methods in words, ready for a paper."""
+    """Return the methods in words, ready for a paper.
+
+    Parameters
+    ----------
+    more : sequence of str
+        What further sections of the report say about their methods.
+    """
     groups = (
         "Groups were compared by Kruskal–Wallis over unit scores (effect size"
         " epsilon² = H / (n − 1)), and all pairs by Conover’s test with Holm’s"
@@ -301,6 +296,7 @@ def methods(
         " noise ceiling. Dividing Pearson’s r by the ceiling takes out the noise of"
         " HIS; MIS is taken as free of noise.",
         groups if found.groups else None,
+        *more,
         f"All intervals are {found.score.level:.0%}. Seed {seed}.",
         ", ".join(" ".join(one) for one in software.items()) + ".",
     ]

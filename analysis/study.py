@@ -1,0 +1,134 @@
+"""A study's report from the files that its user names."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from analysis.agreement import Agreement, agreement
+from analysis.blocks import Section
+from analysis.calibration import calibration
+from analysis.inclusion import read_criteria
+from analysis.multiverse import multiverse
+from analysis.report import Report
+from analysis.sections import multiverse_section
+from analysis.wording import Check
+from data.exclusion import ExclusionCriteria
+from data.files import file_hash, folder_hash
+from data.responses import Responses, read_responses
+from data.scores import Scores, read_score_table, read_scores
+from data.selections import read_selection
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyInputs:
+    """What a report is made from.
+
+    Attributes
+    ----------
+    responses : Path
+    scores : tuple of Path
+        The first is the study's; others are compared with it.
+    selection : Path or None
+        Groups of units; those of the responses otherwise.
+    criteria : str
+        As :func:`analysis.inclusion.read_criteria` takes it.
+    explanation_method, difficulty : str or None
+        The condition, where the responses mix several.
+    min_r : float or None
+        Least Pearson correlation that passes.
+    """
+
+    responses: Path
+    scores: tuple[Path, ...]
+    selection: Path | None = None
+    criteria: str = "imi"
+    explanation_method: str | None = None
+    difficulty: str | None = None
+    min_r: float | None = None
+
+    @property
+    def paths(self) -> dict[str, Path]:
+        """Each input by its kind."""
+        named: dict[str, Path | None] = {
+            "responses": self.responses,
+            "scores": self.scores[0],
+            "selection": self.selection,
+        }
+        for number, path in enumerate(self.scores[1:], start=2):
+            named[f"scores {number}"] = path
+        if self.criteria not in {"imi", "none"}:
+            named["criteria"] = Path(self.criteria)
+        return {kind: path for kind, path in named.items() if path is not None}
+
+
+def study_report(inputs: StudyInputs, *, seed: int) -> Report:
+    """Read a study and compute its report."""
+    criteria = read_criteria(inputs.criteria)
+    responses = read_responses(inputs.responses)
+    found = agreement(
+        responses,
+        read_score_table(inputs.scores[0]),
+        criteria=criteria,
+        seed=seed,
+        groups=_selected_groups(inputs.selection),
+        explanation_method=inputs.explanation_method,
+        difficulty=inputs.difficulty,
+    )
+    scores = read_scores(inputs.scores[0]) if inputs.scores[0].is_dir() else None
+    main = found.inclusion.main
+    return Report(
+        agreement=found,
+        calibration=None if scores is None else calibration(main, scores.tasks),
+        checks=checks(found, inputs.min_r),
+        machine=_machine(scores),
+        seed=seed,
+        criteria=inputs.criteria,
+        inputs={kind: str(path) for kind, path in inputs.paths.items()},
+        made_from={kind: _fingerprint(path) for kind, path in inputs.paths.items()},
+        sections=study_sections(responses, found, criteria=criteria, seed=seed),
+    )
+
+
+def study_sections(
+    responses: Responses, found: Agreement, *, criteria: ExclusionCriteria, seed: int
+) -> tuple[Section, ...]:
+    """Answer every further question of a report."""
+    outcomes = multiverse(
+        found.inclusion,
+        found.inclusion.complete,
+        found.units,
+        criteria=criteria,
+        seed=seed,
+    )
+    return (multiverse_section(outcomes),)
+
+
+def checks(found: Agreement, min_r: float | None) -> tuple[Check, ...]:
+    """Return what the user required."""
+    if min_r is None:
+        return ()
+    return (
+        Check(
+            name="Pearson r of MIS and HIS",
+            value=found.correlations[0].estimate,
+            required=min_r,
+        ),
+    )
+
+
+def _fingerprint(path: Path) -> str:
+    return folder_hash(path) if path.is_dir() else file_hash(path)
+
+
+def _selected_groups(path: Path | None) -> Mapping[str, str] | None:
+    if path is None:
+        return None
+    units = read_selection(path).units
+    return dict(zip(units["unit"], units["group"], strict=True))
+
+
+def _machine(scores: Scores | None) -> str | None:
+    """Say in words what gave the scores."""
+    config = {} if scores is None else scores.header.config
+    known = [f"{name} {config[name]}" for name in ("encoder", "tau") if name in config]
+    return ", ".join(known) or None
