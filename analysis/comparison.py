@@ -12,11 +12,11 @@ from scikit_posthocs import posthoc_conover
 from scipy.stats import kruskal
 from statsmodels.stats.multitest import multipletests
 
+from analysis.families import SIGNIFICANCE_LEVEL as SIGNIFICANCE_LEVEL
 from analysis.resampling import N_RESAMPLES, bca_interval
 
 USUAL_ORDER = ("hardest", "random", "easiest")
 FEWEST_UNITS = 2
-SIGNIFICANCE_LEVEL = 0.05
 
 Array = NDArray[np.float64]
 
