@@ -11,7 +11,7 @@ from analysis.his import human_interpretability, proportions
 from analysis.resampling import (
     N_RESAMPLES,
     bca_interval,
-    interval_over_participants,
+    interval_of_sums,
     participant_of,
     participant_sums,
 )
@@ -197,7 +197,7 @@ def _ratio(
     total = sums.sum(axis=0)
     if not total[1]:
         return None, (None, None)
-    ends = interval_over_participants(
+    ends = interval_of_sums(
         sums,
         lambda drawn: drawn[..., 0] / drawn[..., 1],
         rng=rng,

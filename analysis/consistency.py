@@ -9,7 +9,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from analysis.resampling import (
     N_RESAMPLES,
-    interval_over_participants,
+    interval_of_sums,
     participant_sums,
 )
 
@@ -104,7 +104,7 @@ def repeat_consistency(
     wilson = proportion_confint(
         int(same.sum()), len(pairs), alpha=1 - level, method="wilson"
     )
-    ends = interval_over_participants(
+    ends = interval_of_sums(
         sums,
         lambda drawn: drawn[..., 0] / drawn[..., 1],
         rng=rng,

@@ -13,7 +13,7 @@ from statsmodels.tools.sm_exceptions import PerfectSeparationWarning
 from analysis.his import with_proportions
 from analysis.resampling import (
     N_RESAMPLES,
-    interval_over_participants,
+    interval_of_sums,
     participant_of,
     participant_sums,
 )
@@ -106,7 +106,7 @@ def position_effect(
     total = halves.sum(axis=0)
     if total[1] and total[3]:
         difference = float(_second_minus_first(total))
-        ends = interval_over_participants(
+        ends = interval_of_sums(
             halves, _second_minus_first, rng=rng, level=level, n_resamples=n_resamples
         )
     slope, note = _logistic(progress, correct, participant_of(main), level)

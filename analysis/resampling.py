@@ -214,7 +214,7 @@ def unit_score_resamples(
         raise ValueError(f"'resample' is {resample!r}; it must be one of {RESAMPLE}.")
     n_participants, n_units = counts.n_trials.shape
     right, asked = counts.n_correct.T.tocsr(), counts.n_trials.T.tocsr()
-    for size in _batches(n_resamples, max(n_units, n_participants)):
+    for size in batch_sizes(n_resamples, max(n_units, n_participants)):
         if resample == "unit":
             yield (
                 np.broadcast_to(counts.unit_scores, (size, n_units)),
@@ -256,7 +256,7 @@ def participant_sums(
     return np.asarray(names, dtype=object), np.column_stack(sums)
 
 
-def interval_over_participants(
+def interval_of_sums(
     sums: Array,
     statistic: Callable[[Array], Array],
     *,
@@ -264,19 +264,19 @@ def interval_over_participants(
     level: float = 0.95,
     n_resamples: int = N_RESAMPLES,
 ) -> tuple[float, float] | None:
-    """Return the expanded BCa interval of a statistic of sums over participants.
+    """Return the expanded BCa interval of a statistic that is made of sums.
 
     Parameters
     ----------
-    sums : (n_participants, k) float array
-        What each participant adds to the k sums that the statistic is made of.
+    sums : (n, k) float array
+        What each participant, or each unit, adds to the k sums.
     statistic : callable
-        Takes sums over participants, shape (..., k), and returns shape (...).
+        Takes sums over those that were drawn, shape (..., k); returns shape (...).
 
     Returns
     -------
     (low, high) or None
-        None with fewer than two participants, or where the statistic does not vary
+        None with fewer than two rows, or where the statistic does not vary
         or is not defined in some resample.
     """
     n = len(sums)
@@ -286,7 +286,7 @@ def interval_over_participants(
     with np.errstate(all="ignore"):
         draws = [
             statistic(draw_weights(n, size, rng) @ sums)
-            for size in _batches(n_resamples, n)
+            for size in batch_sizes(n_resamples, n)
         ]
         return bca_limits(
             np.concatenate(draws),
@@ -296,7 +296,8 @@ def interval_over_participants(
         )
 
 
-def _batches(n_resamples: int, width: int) -> Iterator[int]:
+def batch_sizes(n_resamples: int, width: int) -> Iterator[int]:
+    """Split resamples of ``width`` numbers each into batches of bounded memory."""
     batch = max(1, _CELLS_A_BATCH // max(width, 1))
     for start in range(0, n_resamples, batch):
         yield min(batch, n_resamples - start)

@@ -12,7 +12,7 @@ from scipy.stats import norm
 
 from analysis.resampling import (
     N_RESAMPLES,
-    interval_over_participants,
+    interval_of_sums,
     participant_sums,
 )
 
@@ -119,7 +119,7 @@ def sensitivity(
         found = []
         for statistic, divisor in ((_dprime, math.sqrt(2)), (_criterion, 2.0)):
             of_cells = partial(statistic, extra=extra)
-            interval = interval_over_participants(
+            interval = interval_of_sums(
                 sums, of_cells, rng=rng, level=level, n_resamples=n_resamples
             )
             value = float(of_cells(total))
