@@ -363,6 +363,14 @@ def _notes(
             f" not list, such as {names.iloc[0]!r}; no machine score can be joined to"
             " them."
         )
+    main = responses[responses["kind"] == "main"]
+    displays = main[["grid_mode", "n_explanations"]].drop_duplicates()
+    if (main["experiment"] == "II").any() and len(displays) > 1:
+        notes.append(
+            f"Experiment II mixes {len(displays)} displays ('grid_mode' and"
+            " 'n_explanations') and two levels of expertise; a score by explanation"
+            " method alone averages over them."
+        )
     sizes = responses.groupby("session_id").size()
     usual = int(sizes.mode().max()) if len(sizes) else 0
     short = sizes[sizes < usual]

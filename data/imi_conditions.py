@@ -32,7 +32,7 @@ def imi_conditions(table: pd.DataFrame, source: object) -> pd.DataFrame:
         A row's condition or a main trial's unit can't be told, or ``correct``
         contradicts ``choice``.
     """
-    named = table["task_id"].str.extract(_NAMED)
+    named = _named(table["task_id"])
     main = ~(table["catch_trial"].astype(bool) | table["is_demo"].astype(bool))
     _refuse(
         (table["choice"] == "b") != table["correct"].astype(bool),
@@ -64,6 +64,13 @@ def imi_conditions(table: pd.DataFrame, source: object) -> pd.DataFrame:
             "unit": model + "::" + layer + "::" + channel,
         }
     )
+
+
+def _named(task_id: pd.Series) -> pd.DataFrame:
+    """Take apart what IMI calls a task: 'model', 'hard', 'method', empty in ours."""
+    names = pd.Series(task_id.unique(), dtype="str")
+    parts = names.str.extract(_NAMED).set_index(names)
+    return parts.loc[task_id].set_axis(task_id.index)
 
 
 def _refuse(rows: pd.Series, what: str, must: str, source: object) -> None:
@@ -109,7 +116,7 @@ def imi_notes(
 
 def _overruled(table: pd.DataFrame) -> list[str]:
     """Compare 'model' and 'mode' with 'task_id', which is right in the release."""
-    named = table["task_id"].str.extract(_NAMED)
+    named = _named(table["task_id"])
     hard = named["model"] + "_hard" + named["hard"]
     expected = {"model": hard.fillna(named["model"]), "mode": named["method"]}
     main = ~(table["catch_trial"].astype(bool) | table["is_demo"].astype(bool))

@@ -218,7 +218,8 @@ def read_responses(path: Path) -> Responses:
     if found.name == "export":
         return _read_export(Path(path))
     if found.name == "imi":
-        from data.imi import read_imi, responses_from_imi
+        from data.imi import read_imi
+        from data.imi_responses import responses_from_imi
 
         return responses_from_imi(read_imi(Path(path)), source=str(path))
     if found.name in {"borowski_1", "borowski_2"}:

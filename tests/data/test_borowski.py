@@ -331,8 +331,13 @@ def test_a_table_of_the_second_experiment_without_a_column_is_not_the_first(
 
 def test_a_person_with_fewer_trials_is_noted(tmp_path):
     second_rows().iloc[:-2].to_csv(tmp_path / "x.csv")
-    (note,) = read_borowski(tmp_path / "x.csv").notes
-    assert "1 of 2 participants have fewer trials than the usual 8" in note
+    notes = read_borowski(tmp_path / "x.csv").notes
+    assert "1 of 2 participants have fewer trials than the usual 8" in notes[-1]
+
+
+def test_the_displays_of_the_second_experiment_are_noted(second):
+    (note,) = second().notes
+    assert "mixes 4 displays" in note
 
 
 def test_the_shipped_codes_are_channels_of_their_branch():

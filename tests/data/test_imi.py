@@ -10,9 +10,9 @@ from data.imi import (
     imi_table,
     parse_details,
     read_imi,
-    responses_from_imi,
     write_imi,
 )
+from data.imi_responses import responses_from_imi
 from data.responses import RESPONSES, SESSIONS
 
 
@@ -72,6 +72,22 @@ def test_all_visible_real_rows_follow_the_rule_of_the_buttons(shared):
     chose_right = (button < 3) == (rows["switched_queries"] == "True")
     assert (button % 3 + 1 == rows["confidence"].astype(int)).all()
     assert (chose_right == (rows["choice"] == "b")).all()
+
+
+def test_the_real_trials_of_one_condition_name_its_units(shared, real_row):
+    path = shared / "data" / "imi_rows" / "imi_resnet50_natural_trial_units.csv"
+    real = pd.read_csv(path).drop_duplicates("row_in_2520")
+    row = read_imi(real_row)
+    table = pd.concat([row] * len(real), ignore_index=True).assign(
+        trial_index=real["row_in_2520"].to_numpy(),
+        rt=real["row_in_2520"].to_numpy(dtype=float),
+        **{name: real[name].to_numpy() for name in ("layer", "channel", "batch")},
+    )
+    own = responses_from_imi(table).responses
+    pairs = real[["layer", "channel"]].drop_duplicates()
+    assert own["unit"].nunique() == len(pairs) <= 80
+    assert own["unit"].str.startswith("resnet50::layer").all()
+    assert set(own["task_number"]) == set(range(11))
 
 
 @pytest.fixture
