@@ -10,7 +10,8 @@ from analysis.inclusion import include
 from data.borowski import read_borowski_folder
 from data.errors import DataContractError
 from data.exclusion import IMI
-from data.imi import read_imi, responses_from_imi
+from data.imi import read_imi
+from data.imi_responses import responses_from_imi
 from data.published import read_borowski2021
 from data.responses import Responses
 from data.scores import MIS, read_score_table
