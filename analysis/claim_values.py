@@ -246,8 +246,9 @@ def median_rt_ms(evidence: Evidence, where: Where, seed: int) -> Found:
 def half_correlation_of_people(evidence: Evidence, where: Where, seed: int) -> Found:
     """Correlation of HIS from halves of the people."""
     answers = _cell(evidence, where)
-    people = answers.assign(session_id=answers["participant_id"])
-    ceiling = split_half_ceiling(people, rng=_rng(seed, 2), n_splits=N_SPLITS)
+    ceiling = split_half_ceiling(
+        answers, halves="by_participant", rng=_rng(seed, 2), n_splits=N_SPLITS
+    )
     return _of_ceiling(ceiling, ceiling.half_correlation)
 
 

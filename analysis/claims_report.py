@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-import pandas as pd
-
 from analysis.claims import Claim
 from analysis.wording import interval, number, text_table
 
@@ -91,30 +89,4 @@ def claims_json(claims: Sequence[Claim]) -> list[dict[str, Any]]:
     return [
         asdict(claim) | {"verdict": claim.verdict, "checkable": claim.checkable}
         for claim in claims
-    ]
-
-
-def model_lines(title: str, table: pd.DataFrame) -> list[str]:
-    """Return published model scores for a terminal."""
-    natural = table[table["explanation_method"] == "natural"].set_index("model")
-    synthetic = table[table["explanation_method"] == "synthetic"].set_index("model")
-    rows = []
-    for model in natural.sort_values("his", ascending=False).index:
-        cells = [str(model)]
-        for scores in (natural, synthetic):
-            known = scores.loc[model] if model in scores.index else None
-            cells += (
-                ["–", ""]
-                if known is None
-                else [
-                    number(known["his"]),
-                    interval(known["ci_low"], known["ci_high"]),
-                ]
-            )
-        rows.append((*cells, str(natural.loc[model, "n_units"])))
-    header = ("model", "natural", "95% interval", "synthetic", "95% interval", "units")
-    return [
-        f"{title} (as published, decoded from the figures of its project page)",
-        "",
-        *text_table(rows, header),
     ]

@@ -34,16 +34,27 @@ def write_report(folder: Path, report: Report) -> None:
     """
     drawn = figures(report)
     svgs = {name: svg_of(one.figure) for name, one in drawn.items()}
+    page = html_report(report, drawn, svgs)
     with whole_folder(folder) as part:
         write_json_report(part / "report.json", report)
-        page = html_report(report, drawn, svgs)
-        (part / "report.html").write_text(page, encoding="utf-8")
-        (part / "report.txt").write_text(text_report(report), encoding="utf-8")
+        write_page(part, page, text_report(report), drawn, svgs)
         write_table(part / "units.csv", report.agreement.units)
-        (part / "figures").mkdir()
-        for name, one in drawn.items():
-            (part / "figures" / f"{name}.svg").write_text(svgs[name], encoding="utf-8")
-            write_table(part / "figures" / f"{name}.csv", one.data)
+
+
+def write_page(
+    part: Path,
+    page: str,
+    text: str,
+    drawn: Mapping[str, Drawn],
+    svgs: Mapping[str, str],
+) -> None:
+    """Write a page, its text and its figures into a folder that is being filled."""
+    (part / "report.html").write_text(page, encoding="utf-8")
+    (part / "report.txt").write_text(text, encoding="utf-8")
+    (part / "figures").mkdir()
+    for name, one in drawn.items():
+        (part / "figures" / f"{name}.svg").write_text(svgs[name], encoding="utf-8")
+        write_table(part / "figures" / f"{name}.csv", one.data)
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
@@ -76,16 +87,14 @@ def html_report(
 ) -> str:
     """Return one page that needs nothing but itself."""
     found = report.agreement
-    return _page(
+    return render(
         "report.html.j2",
         notice=found.inclusion.simulated_notice,
         condition=found.condition,
         summary=wording.summary(found),
         headline=wording.headline(found),
         checks=check_rows(report.checks),
-        figures={name: _inline(svg, name) for name, svg in svgs.items()},
-        drawn=drawn,
-        behind={name: shown(one.data) for name, one in drawn.items()},
+        **figure_values(drawn, svgs),
         sections=report.sections,
         group_rows=group_rows(found),
         omnibus=wording.omnibus(found.groups) if found.groups else "",
@@ -105,6 +114,17 @@ def html_report(
     )
 
 
+def figure_values(
+    drawn: Mapping[str, Drawn], svgs: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return what the templates need to show figures and the data behind them."""
+    return {
+        "figures": {name: _inline(svg, name) for name, svg in svgs.items()},
+        "drawn": drawn,
+        "behind": {name: shown(one.data) for name, one in drawn.items()},
+    }
+
+
 def _with_words(excluded: pd.DataFrame) -> pd.DataFrame:
     words = [
         ", ".join(CRITERION_WORDS[name] for name in names.split(", "))
@@ -113,7 +133,8 @@ def _with_words(excluded: pd.DataFrame) -> pd.DataFrame:
     return excluded.assign(criteria=words)
 
 
-def _page(template: str, **values: Any) -> str:
+def render(template: str, **values: Any) -> str:
+    """Return a page from a template; names are escaped, a missing value fails."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,

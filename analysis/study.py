@@ -84,7 +84,7 @@ def study_report(inputs: StudyInputs, *, seed: int) -> Report:
         seed=seed,
         criteria=inputs.criteria,
         inputs={kind: str(path) for kind, path in inputs.paths.items()},
-        made_from={kind: _fingerprint(path) for kind, path in inputs.paths.items()},
+        made_from={kind: fingerprint(path) for kind, path in inputs.paths.items()},
         sections=study_sections(responses, found, criteria=criteria, seed=seed),
     )
 
@@ -116,7 +116,8 @@ def checks(found: Agreement, min_r: float | None) -> tuple[Check, ...]:
     )
 
 
-def _fingerprint(path: Path) -> str:
+def fingerprint(path: Path) -> str:
+    """Return the hash of a file or a folder."""
     return folder_hash(path) if path.is_dir() else file_hash(path)
 
 

@@ -4,14 +4,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from data.command_line import add_seed, existing_path, run_command, say
-from data.formats import Header, software_versions, write_header
-
-if TYPE_CHECKING:
-    from analysis.claim_values import Evidence
-    from analysis.claims import Claim
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -149,7 +143,7 @@ def _correlation_bound(text: str) -> float:
 def _refuse_options_of_a_study(
     parser: argparse.ArgumentParser, arguments: argparse.Namespace
 ) -> None:
-    names = ("selection", "explanation_method", "difficulty", "min_r", "out")
+    names = ("selection", "explanation_method", "difficulty", "min_r")
     for name in names:
         if getattr(arguments, name) is not None:
             option = name.replace("_", "-")
@@ -189,45 +183,33 @@ def _validate(arguments: argparse.Namespace) -> int:
 
 def _reproduce(arguments: argparse.Namespace) -> int:
     """Hold published numbers against ours, on the data at hand."""
-    from analysis.claims import claims_hold, published_claims
-    from analysis.claims_report import claim_lines, model_lines
-    from data.published import read_claims, read_imi_model_scores
-
-    evidence = _evidence(arguments)
-    claims = published_claims(read_claims(), evidence, seed=arguments.seed)
-    if arguments.json:
-        _write_claims(arguments.json, claims, arguments.seed)
-    imi = read_imi_model_scores()
-    print("\n".join(model_lines(imi.title, imi.table)))
-    print()
-    print("\n".join(claim_lines(claims)))
-    return 0 if claims_hold(claims) else 1
-
-
-def _evidence(arguments: argparse.Namespace) -> "Evidence":
-    """Read what ships and what the arguments name."""
-    from analysis.evidence import read_evidence, read_experiments
+    from analysis.claims import claims_hold
+    from analysis.claims_page import (
+        claims_text,
+        write_claims_json,
+        write_claims_report,
+    )
+    from analysis.published_studies import PublishedInputs, claims_report
 
     if arguments.borowski or arguments.imi:
-        say("Reading the data that claims are checked on …")
-    return read_evidence(
-        experiments=read_experiments(arguments.borowski),
-        imi=arguments.imi,
-        scores=arguments.scores,
+        say("Reading the data that claims are checked on, resampling …")
+    report = claims_report(
+        PublishedInputs(
+            borowski=arguments.borowski,
+            imi=arguments.imi,
+            scores=tuple(arguments.scores),
+        ),
+        seed=arguments.seed,
+        with_studies=arguments.out is not None,
     )
-
-
-def _write_claims(path: Path, claims: "Sequence[Claim]", seed: int) -> None:
-    from analysis.claims_report import claims_json
-
-    header = Header(
-        format="claims",
-        version=2,
-        config={},
-        seed=seed,
-        software=software_versions("numpy", "scipy", "statsmodels"),
-    )
-    write_header(path, header, claims=claims_json(claims))
+    if arguments.out:
+        write_claims_report(arguments.out, report)
+    if arguments.json:
+        write_claims_json(arguments.json, report)
+    sys.stdout.write(claims_text(report))
+    if arguments.out:
+        print(f"\nReport: {arguments.out / 'report.html'}")
+    return 0 if claims_hold(report.claims) else 1
 
 
 if __name__ == "__main__":
