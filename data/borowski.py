@@ -22,6 +22,7 @@ from data.responses import (
     SESSIONS,
     Responses,
     refuse_a_session_twice,
+    refuse_no_answers,
 )
 from data.tables import checked, read_csv
 
@@ -155,6 +156,7 @@ def read_borowski(path: Path) -> Responses:
     second = found.name == "borowski_2"
     schema = EXPERIMENT_2 if second else EXPERIMENT_1
     table = _with_truths(read_csv(path, _as_text(schema)), schema, path)
+    refuse_no_answers(table, path)
     _refuse_contradictions(table, path)
     responses = _responses(table, "II" if second else "I")
     refuse_a_session_twice(responses, path)

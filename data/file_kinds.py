@@ -77,6 +77,12 @@ def file_kind(path: Path) -> FileKind:
         return _parquet_kind(path)
     if start[:2] == b"PK":
         return _zip_kind(path)
+    if start[:1] == b"\x80":
+        return FileKind(
+            name="unknown",
+            words="a Python pickle, which may run code when it is read",
+            advice="Give the .csv that was released beside it.",
+        )
     if path.suffix == ".json":
         return _json_kind(path)
     return _table_kind(path)

@@ -11,6 +11,7 @@ from data.responses import (
     Responses,
     conditions,
     refuse_a_session_twice,
+    refuse_no_answers,
 )
 from data.tables import checked
 
@@ -30,6 +31,7 @@ def responses_from_imi(
         A row's condition or unit can't be told, columns contradict each other, or a
         session is there twice.
     """
+    refuse_no_answers(table, source)
     table = table.reset_index(drop=True)
     condition = imi_conditions(table, source)
     method, difficulty = condition["explanation_method"], condition["difficulty"]

@@ -250,6 +250,20 @@ LEAST_ALIKE = 10
 """From so many answers with the same times on, two sessions are one."""
 
 
+def refuse_no_answers(table: pd.DataFrame, source: object) -> None:
+    """Refuse a table that has no rows.
+
+    Raises
+    ------
+    DataContractError
+        It has none.
+    """
+    if table.empty:
+        raise DataContractError(
+            f"{source} holds no answers, only a header. Give the whole table."
+        )
+
+
 def refuse_a_session_twice(responses: pd.DataFrame, source: object) -> None:
     """Refuse answers that stand in a table twice, under one session id or under two.
 

@@ -90,6 +90,7 @@ def read_csv(path: Path, schema: pa.DataFrameSchema) -> pd.DataFrame:
     path = Path(path)
     table = _cells(path, schema)
     _refuse_a_cut_row(path, table)
+    _refuse_a_second_header(path, table)
     return checked(table, schema, path)
 
 
@@ -158,6 +159,17 @@ def _refuse_a_cut_row(path: Path, table: pd.DataFrame) -> None:
         raise DataContractError(
             f"{path} ends in the middle of data row {len(table)}; it was cut off. Copy"
             " or export the whole table again."
+        )
+
+
+def _refuse_a_second_header(path: Path, table: pd.DataFrame) -> None:
+    again = (table.astype("str") == table.columns.to_numpy()).sum(axis=1)
+    own = sum(not str(name).startswith("Unnamed: ") for name in table.columns)
+    rows = (again == own).to_numpy()
+    if own > 1 and rows.any():
+        raise DataContractError(
+            f"{path} repeats its header in data row {int(rows.argmax()) + 1}: two"
+            " tables were put together. Give them one by one, or drop that row."
         )
 
 

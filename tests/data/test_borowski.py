@@ -335,6 +335,12 @@ def test_a_person_with_fewer_trials_is_noted(tmp_path):
     assert "1 of 2 participants have fewer trials than the usual 8" in notes[-1]
 
 
+def test_a_table_without_rows_holds_no_answers(tmp_path):
+    second_rows().iloc[:0].to_csv(tmp_path / "x.csv")
+    with pytest.raises(DataContractError, match="holds no answers, only a header"):
+        read_borowski(tmp_path / "x.csv")
+
+
 def test_the_displays_of_the_second_experiment_are_noted(second):
     (note,) = second().notes
     assert "mixes 4 displays" in note

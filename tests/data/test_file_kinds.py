@@ -68,6 +68,7 @@ def test_what_is_unknown_or_mixed_is_explained(kind, text, words):
     [
         ("x.xlsx", b"PK\x03\x04", "an Excel workbook"),
         ("x.zip", b"PK\x03\x04", "a ZIP archive"),
+        ("x.pd.pkl", b"\x80\x04\x95", "a Python pickle"),
         ("x.csv", b"\xff\xfeu\x00", "no text in UTF-8"),
         ("x.parquet", b"PAR1cut", "a Parquet file that was cut off"),
     ],
@@ -137,4 +138,10 @@ def test_a_folder_with_several_tables_asks_for_one(tmp_path):
 def test_a_known_table_without_a_column_is_named_by_its_reader(tmp_path):
     (tmp_path / "a.csv").write_text(IMI.replace("choice,", ""))
     with pytest.raises(DataContractError, match=r"lacks the columns \['choice'\]"):
+        read_responses(tmp_path / "a.csv")
+
+
+def test_an_imi_table_without_rows_holds_no_answers(tmp_path):
+    (tmp_path / "a.csv").write_text(IMI)
+    with pytest.raises(DataContractError, match="holds no answers, only a header"):
         read_responses(tmp_path / "a.csv")

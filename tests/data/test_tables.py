@@ -47,6 +47,16 @@ def test_a_table_that_was_cut_off_within_a_quoted_cell_is_named(tmp_path):
         read(tmp_path, 'unit,rt,note\na,1,x\nb,2,"long no')
 
 
+def test_two_tables_in_one_file_are_named(tmp_path):
+    with pytest.raises(DataContractError, match="its header in data row 2: two tables"):
+        read(tmp_path, "unit,rt\na,1\nunit,rt\nb,2\n")
+
+
+def test_two_tables_with_row_numbers_in_one_file_are_named(tmp_path):
+    with pytest.raises(DataContractError, match="its header in data row 2: two tables"):
+        read(tmp_path, ",unit,rt\n0,a,1\n,unit,rt\n0,b,2\n")
+
+
 def test_a_quoted_decimal_comma_is_named(tmp_path):
     with pytest.raises(DataContractError, match=r"1,5 in data row 1.*decimal comma"):
         read(tmp_path, 'unit,rt\na,"1,5"\n')
