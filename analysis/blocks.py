@@ -1,9 +1,10 @@
 """What a report is built of: tables, figures with the data behind them, sections."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -87,7 +88,27 @@ def records(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return value.tolist()
     return value.item() if hasattr(value, "item") else value
+
+
+def numbers_of(result: Any) -> Any:
+    """Return a result as JSON values; null where there is no number."""
+    if isinstance(result, pd.DataFrame):
+        return records(result)
+    if isinstance(result, np.ndarray | pd.Series):
+        return None
+    if is_dataclass(result) and not isinstance(result, type):
+        return {
+            one.name: numbers_of(getattr(result, one.name)) for one in fields(result)
+        }
+    if isinstance(result, Mapping):
+        return {str(name): numbers_of(value) for name, value in result.items()}
+    if isinstance(result, tuple | list):
+        return [numbers_of(value) for value in result]
+    plain = _plain(result)
+    return None if isinstance(plain, float) and not np.isfinite(plain) else plain
 
 
 def shown(data: pd.DataFrame, *, digits: int = 3) -> Table:

@@ -130,9 +130,10 @@ def _study_reports(
     shipped = read_borowski2021().table
     reports = {}
     for method in ("natural", "synthetic"):
+        table = shipped[shipped["explanation_method"] == method]
         found = agreement(
             experiments["I"],
-            shipped[shipped["explanation_method"] == method],
+            table,
             criteria=NO_CRITERIA,
             seed=seed,
             explanation_method=method,
@@ -147,7 +148,7 @@ def _study_reports(
             inputs={"responses": str(inputs.borowski)},
             made_from={"responses": made_from["borowski"]},
             sections=study_sections(
-                experiments["I"], found, criteria=NO_CRITERIA, seed=seed
+                experiments["I"], found, table, criteria=NO_CRITERIA, seed=seed
             ),
         )
     return reports

@@ -1,14 +1,20 @@
 """A study's report from the files that its user names."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import pandas as pd
 
 from analysis.agreement import Agreement, agreement
 from analysis.blocks import Section
 from analysis.calibration import calibration
+from analysis.group_sections import group_sections
 from analysis.inclusion import read_criteria
+from analysis.machine_sections import machine_sections
+from analysis.model_sections import model_section
 from analysis.multiverse import multiverse
+from analysis.people_sections import people_sections
 from analysis.report import Report
 from analysis.sections import multiverse_section
 from analysis.wording import Check
@@ -65,9 +71,10 @@ def study_report(inputs: StudyInputs, *, seed: int) -> Report:
     """Read a study and compute its report."""
     criteria = read_criteria(inputs.criteria)
     responses = read_responses(inputs.responses)
+    table = read_score_table(inputs.scores[0])
     found = agreement(
         responses,
-        read_score_table(inputs.scores[0]),
+        table,
         criteria=criteria,
         seed=seed,
         groups=_selected_groups(inputs.selection),
@@ -85,14 +92,45 @@ def study_report(inputs: StudyInputs, *, seed: int) -> Report:
         criteria=inputs.criteria,
         inputs={kind: str(path) for kind, path in inputs.paths.items()},
         made_from={kind: fingerprint(path) for kind, path in inputs.paths.items()},
-        sections=study_sections(responses, found, criteria=criteria, seed=seed),
+        sections=study_sections(
+            responses,
+            found,
+            table,
+            scores=scores,
+            others=_named_scores(inputs.scores),
+            criteria=criteria,
+            seed=seed,
+        ),
     )
 
 
 def study_sections(
-    responses: Responses, found: Agreement, *, criteria: ExclusionCriteria, seed: int
+    responses: Responses,
+    found: Agreement,
+    table: pd.DataFrame,
+    *,
+    scores: Scores | None = None,
+    others: Mapping[str, pd.DataFrame] | None = None,
+    criteria: ExclusionCriteria,
+    seed: int,
 ) -> tuple[Section, ...]:
-    """Answer every further question of a report."""
+    """Answer every further question of a report.
+
+    Parameters
+    ----------
+    table : DataFrame
+        'unit' and 'mis' of every unit that the machine scored.
+    scores : Scores, optional
+        Where they tell the probabilities of single tasks.
+    others : mapping of name to DataFrame, optional
+        Scores to compare, the study's own first.
+    """
+    own = responses.responses
+    counted = found.inclusion.main
+    own = own[
+        own["session_id"].isin(counted["session_id"])
+        & own["explanation_method"].isin(counted["explanation_method"].unique())
+    ]
     outcomes = multiverse(
         found.inclusion,
         found.inclusion.complete,
@@ -100,7 +138,25 @@ def study_sections(
         criteria=criteria,
         seed=seed,
     )
-    return (multiverse_section(outcomes),)
+    return (
+        *machine_sections(found, table, scores, others or {}, seed=seed),
+        *group_sections(found, seed=seed),
+        *people_sections(found, own, seed=seed),
+        model_section(found.inclusion.main),
+        multiverse_section(outcomes),
+    )
+
+
+def _named_scores(paths: Sequence[Path]) -> dict[str, pd.DataFrame]:
+    """Read the scores to compare, named by their files."""
+    stems = [path.stem for path in paths]
+    names = [
+        stem if stems.count(stem) == 1 else f"{stem} ({number})"
+        for number, stem in enumerate(stems, start=1)
+    ]
+    return {
+        name: read_score_table(path) for name, path in zip(names, paths, strict=True)
+    }
 
 
 def checks(found: Agreement, min_r: float | None) -> tuple[Check, ...]:
