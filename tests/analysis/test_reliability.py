@@ -1,3 +1,5 @@
+import warnings
+
 import numpy as np
 import pandas as pd
 import pingouin
@@ -35,12 +37,14 @@ def true_icc(low=0.5):
 def test_the_icc_of_a_complete_design_is_pingouins(rng):
     table = answers(rng)
     found = unit_reliability(table, rng=rng, n_resamples=99)
-    theirs = pingouin.intraclass_corr(
-        table.astype({"correct": float}),
-        targets="unit",
-        raters="session_id",
-        ratings="correct",
-    ).set_index("Type")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pingouin uses what pandas will drop
+        theirs = pingouin.intraclass_corr(
+            table.astype({"correct": float}),
+            targets="unit",
+            raters="session_id",
+            ratings="correct",
+        ).set_index("Type")
     one, mean = theirs.iloc[0], theirs.iloc[3]
     interval = next(name for name in theirs.columns if name.startswith("CI95"))
     assert found.single == pytest.approx(one["ICC"])
@@ -241,11 +245,11 @@ def test_the_laboratory_study_stands_with_its_raw_value_and_caveat(shared, rng):
     assert found.raw < found.estimate < 1.05
 
 
-def test_the_order_of_answers_changes_nothing_and_doubling_them_moves_alpha_little(rng):
-    table = borowski_like = answers(rng)
+def test_the_order_of_answers_changes_nothing(rng):
+    table = answers(rng)
     first, second = (
         unit_reliability(one, rng=np.random.default_rng(0), n_resamples=99)
-        for one in (table, borowski_like.sample(frac=1, random_state=1))
+        for one in (table, table.sample(frac=1, random_state=1))
     )
     assert first.single == pytest.approx(second.single)
     assert first.mean_low == pytest.approx(second.mean_low)
