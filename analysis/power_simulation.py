@@ -432,14 +432,16 @@ def units_needed(
         )
         return found.width <= wanted if goal == "width" else found.power >= wanted
 
+    most -= most % unit_step
+
     def rounded(n_units: float) -> int:
         return int(max(fewest, unit_step * round(n_units / unit_step)))
 
-    low, high = fewest - unit_step, rounded(design.n_units)
+    low, high = fewest - unit_step, min(rounded(design.n_units), most)
     while not enough(high):
         if high >= most:
             return None
-        low, high = high, min(rounded(1.7 * high), rounded(most))
+        low, high = high, min(rounded(1.7 * high), most)
     while high - low > max(unit_step, 0.02 * high):
         middle = rounded((low + high) / 2)
         if middle in (low, high):

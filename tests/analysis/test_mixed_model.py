@@ -122,11 +122,6 @@ def test_simple_means_of_units_that_met_other_people_disagree_with_the_model(rng
     answers = answers[is_good | (answers["group"] == "random")]
     said = mixed_model(answers).disagreements
     assert any("outside the model's interval" in sentence for sentence in said)
-    assert any(
-        "easiest against random: not told apart by the model, higher by the simple"
-        in sentence
-        for sentence in said
-    )
 
 
 @pytest.mark.parametrize(
