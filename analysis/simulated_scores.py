@@ -97,11 +97,16 @@ def simulated_unit_scores(
     Drawn from a beta distribution of that mean and SD, then shifted and stretched so
     that the sample itself has both (to 0.001).
     """
+    described = zip(
+        published["model"],
+        published["his"].to_numpy("float64"),
+        implied_sd(published).to_numpy("float64"),
+        published["n_units"].to_numpy("int64"),
+        strict=True,
+    )
     drawn = [
-        pd.DataFrame(
-            {"group": row.model, "his": _scores(row.his, sd, row.n_units, rng)}
-        )
-        for row, sd in zip(published.itertuples(), implied_sd(published), strict=True)
+        pd.DataFrame({"group": model, "his": _scores(mean, sd, n_units, rng)})
+        for model, mean, sd, n_units in described
     ]
     return pd.concat(drawn, ignore_index=True).assign(simulated=True)
 

@@ -12,21 +12,24 @@ from analysis.precision import (
 )
 
 
-@pytest.mark.parametrize(
-    ("method", "estimate", "width", "published"),
-    [
-        ("pearson", 0.1, 0.1, 1507),
-        ("pearson", 0.4, 0.2, 273),
-        ("pearson", 0.8, 0.1, 205),
-        ("pearson", 0.9, 0.2, 21),
-    ],
-)
-def test_units_are_those_of_bonett_and_wrights_table(
-    method, estimate, width, published
+@pytest.mark.parametrize("width", [0.1, 0.2])
+@pytest.mark.parametrize("estimate", [0.1, 0.4, 0.8])
+@pytest.mark.parametrize("method", ["pearson", "spearman", "kendall"])
+def test_units_are_near_bonett_and_wrights_two_stage_approximation(
+    method, estimate, width
 ):
-    found = units_for_width(estimate, width, method=method)
-    # Their two-stage approximation is within a few of the exact number.
-    assert found == pytest.approx(published, abs=max(3, 0.005 * published))
+    lost, c = {
+        "pearson": (3, 1.0),
+        "spearman": (3, np.sqrt(1 + estimate**2 / 2)),
+        "kendall": (4, np.sqrt(0.437)),
+    }[method]
+    z = 1.959963984540054
+    first = np.ceil(4 * c**2 * (1 - estimate**2) ** 2 * (z / width) ** 2 + lost)
+    half = c * z / np.sqrt(first - lost)
+    reached = np.tanh(np.arctanh(estimate) + half)
+    reached -= np.tanh(np.arctanh(estimate) - half)
+    second = np.ceil((first - lost) * (reached / width) ** 2 + lost)
+    assert abs(units_for_width(estimate, width, method=method) - second) <= 2
 
 
 @pytest.mark.parametrize("method", ["pearson", "spearman", "kendall"])

@@ -92,7 +92,7 @@ def test_equal_published_means_are_told_apart_at_the_nominal_rate(rng):
             "n_units": 80,
         }
     )
-    found = simulated_comparison(same, "natural", rng=rng, n_studies=60)
+    found = simulated_comparison(same, "natural", rng=rng, n_studies=25)
     # Means are set, not drawn, so that studies differ even less than by chance.
     assert found.share_found < 0.05
 
