@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.blocks import Drawn, Section, Table
+from analysis.citations import references
 from analysis.claims import Claim
 from analysis.claims_report import (
     CLAIM_HEADER,
@@ -130,6 +131,7 @@ def claims_html(
             for name, one in report.reports.items()
         ],
         methods=report.methods,
+        references=references(report.methods),
         **figure_values(drawn, svgs),
     )
 

@@ -26,10 +26,15 @@ def units_drawn(found: Agreement, *, simulated: bool) -> Drawn:
     columns = ["unit", "group", "mis", "his", "ci_low", "ci_high", "n_trials"]
     caption = (
         "Each point is a unit; bars are Wilson 95% intervals of its HIS. On the"
-        " diagonal a unit’s tasks are solved as often as the machine expects."
+        " diagonal a unit’s tasks are solved as often as the machine expects. The band"
+        " is the ceiling: it holds 95% of the HIS that chance alone would give if each"
+        " unit’s true proportion correct were its MIS (as many answers as the median"
+        f" unit has: {int(found.units['n_trials'].median())})."
     )
+    r, ceiling = found.correlations[0].estimate, found.ceiling.correlation
+    said = f"r = {number(r, 2)}, ceiling {number(ceiling, 2)}"
     return Drawn(
-        figure=plots.scatter_figure(found.units, simulated=simulated),
+        figure=plots.scatter_figure(found.units, simulated=simulated, said=said),
         label="HIS against MIS of every unit",
         caption=caption,
         data=found.units.dropna(subset=["mis"])[columns],

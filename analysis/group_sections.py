@@ -6,6 +6,7 @@ import pandas as pd
 from analysis.agreement import Agreement
 from analysis.blocks import Section, Table, numbers_of
 from analysis.comparison import USUAL_ORDER, GroupComparison
+from analysis.families import Family
 from analysis.ordered import ordered_contrast
 from analysis.pairwise import compact_letters, compare_pairs, sign_table
 from analysis.wording import counted, interval, number, probability
@@ -45,7 +46,7 @@ def pairs_section(
         for one in pairs.pairs
     )
     families = [
-        str(one)
+        family_table(one)
         for one in (pairs.mann_whitney, pairs.brunner_munzel)
         if one is not None
     ]
@@ -56,7 +57,6 @@ def pairs_section(
             "Letters: "
             + ", ".join(f"{name} {own or '–'}" for name, own in letters.items())
             + ". Groups that share a letter are not shown to differ (Conover, Holm).",
-            *families,
         ),
         tables=(
             Table(
@@ -79,6 +79,7 @@ def pairs_section(
                 caption="First higher: probability that a unit of the first group"
                 " scores higher than one of the second.",
             ),
+            *families,
         ),
         numbers={
             "letters": {str(name): str(own) for name, own in letters.items()},
@@ -86,6 +87,25 @@ def pairs_section(
             "pairs": numbers_of(pairs),
         },
         brief=False,
+    )
+
+
+def family_table(family: Family) -> Table:
+    """Return a declared family of tests with its corrected p-values."""
+    rows = tuple(
+        (
+            str(row["test"]),
+            probability(row["p_raw"]),
+            probability(row["p_holm"]),
+            probability(row["p_bh"]),
+        )
+        for row in family.table.to_dict("records")
+    )
+    tests = counted(family.n_tests, "test")
+    return Table(
+        header=("test", "alone", "Holm", "Benjamini–Hochberg"),
+        rows=rows,
+        caption=f"Declared family of {tests}: {family.name}.",
     )
 
 
@@ -128,6 +148,6 @@ def contrast_section(
         numbers=numbers_of(made),
         methods=(
             f"The order of the groups ({order}) was declared before looking at HIS and"
-            " tested by Jonckheere and Terpstra’s test, corrected for ties."
+            " tested by the test of Jonckheere (1954) and Terpstra, corrected for ties."
         ),
     )

@@ -10,6 +10,7 @@ from analysis.agreement import Agreement
 from analysis.blocks import Section, Table, numbers_of
 from analysis.correlation import CorrelationResult, correlation
 from analysis.families import Family
+from analysis.group_sections import family_table
 from analysis.layer_control import layer_control, partial_correlations
 from analysis.prediction import compare_predictions
 from analysis.score_comparison import ScoreComparison, compare_all_scores
@@ -109,8 +110,8 @@ def agreement_section(
             "layer_control": control_numbers,
         },
         methods=(
-            "Analytic intervals of correlations are Fisher’s, with Bonett and Wright’s"
-            " (2000) variance for Spearman and Kendall."
+            "Analytic intervals of correlations are Fisher’s, with the variance of"
+            " Bonett and Wright (2000) for Spearman and Kendall."
         ),
         brief=False,
     )
@@ -225,15 +226,16 @@ def comparison_section(
     return Section(
         name="score_comparison",
         title="Which score agrees better with people",
-        said=(
-            f"Scores: {names}. Each pair over the units that both scored.",
-            *((str(family),) if family is not None else ()),
+        said=(f"Scores: {names}. Each pair over the units that both scored.",),
+        tables=(
+            Table(header=header, rows=rows),
+            *((family_table(family),) if family is not None else ()),
         ),
-        tables=(Table(header=header, rows=rows),),
         numbers={"pairs": numbers_of(made), "family": numbers_of(family)},
         methods=(
-            "Scores were compared by Williams’s and Steiger’s tests for correlations"
-            " that share a variable, and by a paired bootstrap over units."
+            "Scores were compared by the tests of Williams (1959) and Steiger (1980)"
+            " for correlations that share a variable, and by a paired bootstrap over"
+            " units."
         ),
     )
 

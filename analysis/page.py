@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from analysis import plots, wording
 from analysis.blocks import Drawn, records, shown
+from analysis.citations import references
 from analysis.figures import core_figures
 from analysis.inclusion import CRITERION_WORDS
 from analysis.report import (
@@ -103,11 +104,11 @@ def html_report(
         criteria=records(found.inclusion.criteria),
         criterion_words=CRITERION_WORDS,
         excluded=records(_with_words(found.inclusion.excluded)),
-        confidence=records(found.by_confidence),
         units=records(found.units.sort_values(["his", "unit"], ascending=False)),
         has_groups=bool(found.units["group"].notna().any()),
         warnings=wording.warnings_of(found),
         methods=report.methods,
+        references=references(report.methods),
         limits=wording.limits(found),
         inputs=report.inputs,
         made_from=report.made_from,

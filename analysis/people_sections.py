@@ -7,15 +7,13 @@ from analysis.agreement import Agreement
 from analysis.blocks import Drawn, Section, Table, numbers_of
 from analysis.confidence import confidence_calibration, score_given_confidence
 from analysis.consistency import repeat_consistency
+from analysis.disattenuation import disattenuated_correlation
 from analysis.his import score_table, with_layers
 from analysis.noise_ceiling import bernoulli_ceiling
+from analysis.participant_agreement import participant_agreement
 from analysis.plot_curves import confidence_figure, position_figure
 from analysis.position import position_effect
-from analysis.reliability import (
-    disattenuated_correlation,
-    participant_agreement,
-    unit_reliability,
-)
+from analysis.reliability import unit_reliability
 from analysis.response_times import response_times
 from analysis.signal_detection import sensitivity
 from analysis.wording import counted, interval, number, probability
@@ -78,8 +76,8 @@ def scores_section(
         methods=(
             "Intervals of HIS over units and over participants are BCa bootstraps; over"
             " both, units and participants are resampled together and the spread is"
-            " scaled to the two-way variance (Owen 2007; Cameron, Gelbach and Miller"
-            f" 2011); {RESAMPLES:,} resamples."
+            " scaled to the two-way variance of Owen (2007) and Cameron, Gelbach and"
+            f" Miller (2011); {RESAMPLES:,} resamples."
         ),
     )
 
@@ -194,7 +192,7 @@ def reliability_section(
         },
         methods=(
             f"The Bernoulli ceiling correlates HIS with {ceiling.n_simulated:,} data"
-            " sets simulated from it (Zimmermann et al. 2024, appendix C)."
+            " sets simulated from it as in appendix C of Zimmermann et al. (2024)."
         ),
     )
 
@@ -218,8 +216,8 @@ def signal_section(
         said=(_sentence(found.note),) if found.note else (),
         tables=(Table(header=("", "value", "95% interval", "from"), rows=rows),),
         numbers=numbers_of(found),
-        methods="d' and criterion follow Macmillan and Creelman (2005), with Hautus’s"
-        " log-linear correction.",
+        methods="d' and criterion follow Macmillan and Creelman (2005), with the"
+        " log-linear correction of Hautus (1995).",
         brief=False,
     )
 
@@ -258,7 +256,8 @@ def confidence_section(
         said=(
             "A right answer was given with more confidence than a wrong one of the"
             f" same person with probability {number(found.auroc)}"
-            f" ({known or 'no interval'}; 0.5 is no knowledge). {_sentence(found.note)}",
+            f" ({known or 'no interval'}; 0.5 is no knowledge).",
+            _sentence(found.note),
         ),
         tables=(Table(header=header, rows=rows),),
         figures={

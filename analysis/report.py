@@ -9,6 +9,7 @@ from analysis import wording
 from analysis.agreement import Agreement
 from analysis.blocks import Section, records
 from analysis.calibration import Calibration
+from analysis.citations import references
 from analysis.wording import Check
 from data.formats import Header, software_versions, write_header
 
@@ -171,6 +172,7 @@ def json_report(report: Report) -> dict[str, Any]:
         "n_scores_without_answers": found.n_without_answers,
         "checks": [asdict(check) | {"holds": check.holds} for check in report.checks],
         "methods": report.methods,
+        "references": references(report.methods),
         "limits": wording.limits(found),
         "inputs": dict(report.inputs),
         **{section.name: dict(section.numbers) for section in report.sections},

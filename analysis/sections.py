@@ -49,7 +49,8 @@ def multiverse_section(found: Multiverse) -> Section:
             "conclusions": records(found.conclusions),
         },
         methods=(
-            f"All numbers were computed again under {tried}: every combination of the"
+            f"As a multiverse, Steegen et al. (2016), all numbers were computed again"
+            f" under {tried}: every combination of the"
             " reported and IMI’s criteria, laxer and stricter thresholds, and each"
             " further criterion added."
         ),

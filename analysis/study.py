@@ -9,6 +9,7 @@ import pandas as pd
 from analysis.agreement import Agreement, agreement
 from analysis.blocks import Section
 from analysis.calibration import calibration
+from analysis.depth_section import depth_section
 from analysis.group_sections import group_sections
 from analysis.inclusion import read_criteria
 from analysis.machine_sections import machine_sections
@@ -138,9 +139,11 @@ def study_sections(
         criteria=criteria,
         seed=seed,
     )
+    depth = depth_section(found.units, table, seed=seed)
     return (
         *machine_sections(found, table, scores, others or {}, seed=seed),
         *group_sections(found, seed=seed),
+        *((depth,) if depth is not None else ()),
         *people_sections(found, own, seed=seed),
         model_section(found.inclusion.main),
         multiverse_section(outcomes),
