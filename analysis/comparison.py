@@ -80,7 +80,8 @@ def compare_groups(
     grouped = scores.dropna(subset=["group"])
     names = group_order(grouped["group"])
     samples = {
-        name: grouped.loc[grouped["group"] == name, "his"].to_numpy(dtype="float64")
+        # One order, so that a seed gives the same resamples however units are listed.
+        name: np.sort(grouped.loc[grouped["group"] == name, "his"].to_numpy("float64"))
         for name in names
     }
     resample = partial(bca_interval, rng=rng, level=level, n_resamples=n_resamples)

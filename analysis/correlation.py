@@ -95,6 +95,9 @@ def correlation(
     undefined = _why_undefined(x, y, method)
     if undefined:
         return _undefined(method, len(x), level, undefined)
+    # One order, so that a seed gives the same resamples however units are listed.
+    order = np.lexsort((y, x))
+    x, y = x[order], y[order]
     if method == "pearson":
         found = pearsonr(x, y)
         estimate, p_value = float(found.statistic), float(found.pvalue)

@@ -126,8 +126,9 @@ def layer_control(
     DataContractError
         No unit's layer holds another unit with a score.
     """
-    both = units.dropna(subset=["mis", "his"])
-    known = scores.dropna(subset=["mis"])
+    # One order, so that a seed gives the same draws however units are listed.
+    both = units.dropna(subset=["mis", "his"]).sort_values("unit")
+    known = scores.dropna(subset=["mis"]).sort_values("unit")
     pools = {
         layer: own
         for layer, own in known.groupby(pd.Series(layers(known["unit"]), known.index))

@@ -91,7 +91,7 @@ def ordered_contrast(
         No unit is in one of the groups of ``order``.
     """
     samples = {
-        name: scores.loc[scores["group"] == name, "his"].to_numpy("float64")
+        name: np.sort(scores.loc[scores["group"] == name, "his"].to_numpy("float64"))
         for name in order
     }
     for name, own in samples.items():

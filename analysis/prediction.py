@@ -191,8 +191,10 @@ def _measured(
             found |= {name: np.nan, f"{name}_low": np.nan, f"{name}_high": np.nan}
             continue
         summed = losses if name == measure else losses - own
+        # One order, so that a seed gives the same resamples however units are named.
+        order = np.lexsort((n, summed))
         interval = bca_interval(
-            (summed, n),
+            (summed[order], n[order]),
             _ratio,
             paired=True,
             rng=rng,

@@ -101,7 +101,8 @@ def compare_scores(
     if method not in ("pearson", "spearman"):
         raise ValueError(f"'method' is {method!r}; it must be 'pearson' or 'spearman'.")
     columns = ["his", score_a, score_b]
-    whole = units.dropna(subset=columns)
+    # One order, so that a seed gives the same resamples however units are listed.
+    whole = units.dropna(subset=columns).sort_values(columns)
     raw = [whole[column].to_numpy("float64") for column in columns]
     note = _why_undefined(raw, score_a, score_b)
     r = None if note else _correlations(raw, method)

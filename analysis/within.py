@@ -154,6 +154,8 @@ def compare_within(
             else "There are no conditions; a comparison needs at least 2."
         )
     whole = blocks.dropna().astype("float64")
+    # One order, so that a seed gives the same resamples however blocks are listed.
+    whole = whole.sort_values(list(whole.columns))
     values = whole.to_numpy("float64")
     names = [str(name) for name in whole.columns]
     n_blocks, k = values.shape

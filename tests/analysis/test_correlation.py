@@ -88,6 +88,8 @@ def test_bootstrap_interval_is_that_of_scipys_own_function(method, other, rng):
     x, y = scores(rng, n=25)
     # Ties, as proportions of few answers have them.
     x, y = x.round(1), y.round(1)
+    order = np.lexsort((y, x))
+    x, y = x[order], y[order]
     theirs = bootstrap(
         (x, y),
         lambda a, b: other(a, b).statistic,
@@ -151,6 +153,17 @@ def test_units_without_both_scores_count_for_no_model(rng):
     units = units_of_models(rng, {"a": 0.6, "b": 0.7})
     units.loc[0, "mis"] = np.nan
     assert model_means(units)["n_units"].tolist() == [19, 20]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_order_of_units_changes_nothing(method, rng):
+    x, y = scores(rng)
+    shuffled = rng.permutation(len(x))
+    first, second = (
+        correlation(*pair, method=method, rng=np.random.default_rng(2), n_resamples=99)
+        for pair in ((x, y), (x[shuffled], y[shuffled]))
+    )
+    assert first == second
 
 
 def test_perfect_ranks_keep_spearman_at_one(rng):

@@ -88,6 +88,15 @@ def test_draws_are_of_other_units_of_the_same_layer(rng):
     assert found.draws.tolist() == pytest.approx([expected] * 20)
 
 
+def test_the_order_of_units_changes_nothing(rng):
+    units = made(rng, of_layer=1, of_unit=1)
+    first, second = (
+        layer_control(table, table, rng=np.random.default_rng(1), n_draws=20)
+        for table in (units, units.sample(frac=1, random_state=3))
+    )
+    assert first.draws.tolist() == pytest.approx(second.draws.tolist())
+
+
 def test_a_unit_alone_in_its_layer_takes_no_part(rng):
     units = made(rng, of_layer=1, of_unit=1, n_layers=4, n=3)
     alone = pd.DataFrame({"unit": ["net::other::0"], "mis": [5.0], "his": [-5.0]})

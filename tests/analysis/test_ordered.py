@@ -79,6 +79,18 @@ def test_steps_are_differences_of_neighbouring_means(rng):
     assert (steps["ci_high"] > steps["difference"]).all()
 
 
+def test_the_order_of_units_changes_nothing(rng):
+    units_of = table(units(rng))
+    first, second = (
+        ordered_contrast(
+            one, rng=np.random.default_rng(1), n_resamples=99, n_permutations=99
+        )
+        for one in (units_of, units_of.sample(frac=1, random_state=3))
+    )
+    assert (first.ci_low, first.p_permutation) == (second.ci_low, second.p_permutation)
+    pd.testing.assert_frame_equal(first.steps, second.steps)
+
+
 def test_other_groups_take_no_part(rng):
     groups = units(rng)
     more = table(groups | {"development": [0.1] * 5})

@@ -98,7 +98,7 @@ def compared(groups, rng):
 
 def test_groups_share_a_letter_exactly_where_they_were_not_shown_to_differ(rng):
     means = (0.5, 0.55, 0.62, 0.7, 0.72, 0.9)
-    for _ in range(20):
+    for _ in range(8):
         groups = {
             name: rng.normal(mean, 0.1, 12)
             for name, mean in zip("bdface", means, strict=True)

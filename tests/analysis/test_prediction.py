@@ -123,6 +123,19 @@ def test_the_order_of_answers_changes_nothing(rng):
     pd.testing.assert_frame_equal(first, second)
 
 
+def test_names_of_units_change_nothing(rng):
+    mis = rng.uniform(0.5, 1, 20)
+    main, table = study(rng, mis), scored(mis)
+    first = compared(main, table, np.random.default_rng(1))[1]
+    renamed = {name: f"x{97 * int(name) % 20:02d}" for name in table["unit"]}
+    second = compared(
+        main.assign(unit=main["unit"].map(renamed)),
+        table.assign(unit=table["unit"].map(renamed)),
+        np.random.default_rng(1),
+    )[1]
+    pd.testing.assert_frame_equal(first, second)
+
+
 def test_intervals_over_units_cover_the_loss_that_is_expected(rng):
     expected, runs, inside = 0.8 * 0.2**2 + 0.2 * 0.8**2, 100, 0
     for _ in range(runs):

@@ -109,6 +109,15 @@ def test_swapping_the_scores_flips_all_that_must_flip(rng):
     assert two.analytic_low == pytest.approx(-one.analytic_high)
 
 
+def test_the_order_of_units_changes_nothing(rng):
+    table = scores(rng, 40, 0.7, 0.4, 0.5)
+    first, second = (
+        compared(one, np.random.default_rng(1))
+        for one in (table, table.sample(frac=1, random_state=3))
+    )
+    assert first == second
+
+
 def test_units_without_one_of_the_scores_take_no_part(rng):
     table = scores(rng, 40, 0.7, 0.4, 0.5)
     table.loc[:4, "b"] = np.nan

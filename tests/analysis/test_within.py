@@ -85,6 +85,16 @@ def test_blocks_without_every_condition_take_no_part(rng):
     assert (found.n_blocks, found.n_left_out) == (10, 2)
 
 
+def test_the_order_of_blocks_changes_nothing(rng):
+    blocks = blocks_of(rng)
+    first, second = (
+        compared(one, np.random.default_rng(1))
+        for one in (blocks, blocks.sample(frac=1, random_state=3))
+    )
+    pd.testing.assert_frame_equal(first.pairs, second.pairs)
+    assert first.p_value == pytest.approx(second.p_value)
+
+
 def test_two_conditions_have_a_pair_but_no_friedman(rng):
     found = compared(blocks_of(rng, effects=(0, 0.5)), rng)
     assert found.statistic is None
