@@ -202,6 +202,8 @@ def _measured(
             n_resamples=n_resamples,
         )
         low, high = interval or (np.nan, np.nan)
+        if high - low < 1e-12:  # the same loss for every answer, but for rounding
+            low = high = np.nan
         mean = float(summed.sum() / n.sum())
         found |= {name: mean, f"{name}_low": low, f"{name}_high": high}
     return found

@@ -40,6 +40,7 @@ def test_losses_are_those_of_another_program(rng):
     assert row["log_loss"] == pytest.approx(log_loss(main["correct"], said))
     assert table.loc[CHANCE, "brier"] == 0.25
     assert table.loc[CHANCE, "log_loss"] == pytest.approx(np.log(2))
+    assert table.loc[CHANCE, ["brier_low", "log_loss_low"]].isna().all()
 
 
 def test_an_excess_is_the_machines_loss_less_the_others(rng):
