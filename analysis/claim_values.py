@@ -15,7 +15,7 @@ from analysis.his import (
     with_proportions,
 )
 from analysis.layer_control import layer_control
-from analysis.noise_ceiling import NoiseCeiling, split_half_ceiling
+from analysis.noise_ceiling import NoiseCeiling, bernoulli_ceiling, split_half_ceiling
 from analysis.signal_detection import sensitivity
 
 LEVEL = 0.95
@@ -350,6 +350,18 @@ def _models_correlation(
     )
 
 
+def bernoulli(evidence: Evidence, where: Where, seed: int) -> Found:
+    """Noise ceiling over the units of all models, as the MIS paper simulates it."""
+    his = human_interpretability(_imi_cell(evidence, where))
+    found = bernoulli_ceiling(his, rng=_rng(seed, 5))
+    return Found(
+        value=found.correlation,
+        low=found.low,
+        high=found.high,
+        basis=found.note or f"{found.n_units} units",
+    )
+
+
 def layer_mis(evidence: Evidence, where: Where, seed: int) -> Found:
     """Mean MIS of a layer."""
     scores = _given(evidence.googlenet_mis)
@@ -389,6 +401,7 @@ STATISTICS: Mapping[str, Callable[[Evidence, Where, int], Found]] = {
         unit_spearman,
         model_pearson,
         model_spearman,
+        bernoulli,
         layer_mis,
         mean_mis,
     )

@@ -5,11 +5,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
-from scipy.stats import norm
 
 from analysis.comparison import GroupComparison, compare_groups
 from analysis.his import human_interpretability
+from analysis.simulated_scores import simulated_unit_scores
 
 PUBLISHED_LEVEL = 0.95
 
@@ -37,47 +36,6 @@ class ModelComparison:
     simulated: bool
 
 
-def published_unit_scores(
-    table: pd.DataFrame, rng: np.random.Generator
-) -> pd.DataFrame:
-    """Draw unit scores with the published means, spreads and numbers of units.
-
-    Parameters
-    ----------
-    table : DataFrame
-        As in :data:`data.published.MODEL_SCORES`, one kind of explanation.
-
-    Returns
-    -------
-    DataFrame
-        'group' (the model) and 'his'; each model's mean is the published one, and
-        its standard deviation the one that the published interval implies.
-    """
-    parts = []
-    for row in table.sort_values("model").to_dict("records"):
-        n, mean = int(row["n_units"]), float(row["his"])
-        sd = implied_sd(row["ci_low"], row["ci_high"], n)
-        his = _drawn(mean, sd, n, rng)
-        parts.append(pd.DataFrame({"group": row["model"], "his": his}))
-    return pd.concat(parts, ignore_index=True)
-
-
-def implied_sd(ci_low: float, ci_high: float, n_units: int) -> float:
-    """Return the standard deviation between units that an interval implies."""
-    width = float(norm.ppf((1 + PUBLISHED_LEVEL) / 2))
-    return (ci_high - ci_low) / 2 / width * float(np.sqrt(n_units))
-
-
-def _drawn(
-    mean: float, sd: float, n: int, rng: np.random.Generator
-) -> NDArray[np.float64]:
-    """Draw from a beta distribution, then shift and stretch to mean and sd."""
-    k = mean * (1 - mean) / sd**2 - 1
-    drawn = rng.beta(mean * k, (1 - mean) * k, n)
-    drawn = (drawn - drawn.mean()) / drawn.std(ddof=1) * sd + mean
-    return np.asarray(drawn, dtype="float64")
-
-
 def compare_published_models(
     table: pd.DataFrame, *, seed: int
 ) -> tuple[ModelComparison, ...]:
@@ -85,7 +43,7 @@ def compare_published_models(
     found = []
     for number, (method, own) in enumerate(table.groupby("explanation_method")):
         rng = np.random.default_rng([seed, number])
-        scores = published_unit_scores(own, rng)
+        scores = simulated_unit_scores(own, rng=rng)
         columns = ["model", "explanation_method", "his", "ci_low", "ci_high", "n_units"]
         found.append(
             ModelComparison(

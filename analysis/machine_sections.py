@@ -136,6 +136,12 @@ def _control(
         return (f"No same-layer control: {error}",), None
     if found.control_mean is None:
         return (f"No same-layer control: {found.note}.",), numbers_of(found)
+    if found.n_left_out > found.n_units:
+        return (
+            "No same-layer control: for"
+            f" {found.n_left_out} of {found.n_left_out + found.n_units} units no other"
+            " unit of their layer has a score. Give the scores of whole layers.",
+        ), None
     left_out = f"; {found.n_left_out} left out" if found.n_left_out else ""
     return (
         "With the MIS of a random other unit of the same layer instead of the unit’s"

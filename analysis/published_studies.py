@@ -66,7 +66,7 @@ def claims_report(
     return ClaimsReport(
         claims=tuple(published_claims(read_claims(), evidence, seed=seed)),
         sections=published_sections(evidence, experiments, seed=seed),
-        reports=_study_reports(experiments, inputs, made_from, seed)
+        reports=_study_reports(experiments, evidence, inputs, made_from, seed)
         if with_studies
         else {},
         inputs={kind: str(path) for kind, path in inputs.paths.items()},
@@ -117,6 +117,7 @@ def _main(responses: Responses) -> pd.DataFrame:
 
 def _study_reports(
     experiments: Mapping[str, Responses],
+    evidence: Evidence,
     inputs: PublishedInputs,
     made_from: Mapping[str, str],
     seed: int,
@@ -148,7 +149,11 @@ def _study_reports(
             inputs={"responses": str(inputs.borowski)},
             made_from={"responses": made_from["borowski"]},
             sections=study_sections(
-                experiments["I"], found, table, criteria=NO_CRITERIA, seed=seed
+                experiments["I"],
+                found,
+                table if evidence.googlenet_mis is None else evidence.googlenet_mis,
+                criteria=NO_CRITERIA,
+                seed=seed,
             ),
         )
     return reports
