@@ -16,6 +16,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "serve": ("experiment_server.serve_command", "a study to participants"),
     "simulate": ("experiment_server.simulate_command", "observers through a server"),
     "export": ("experiment_server.export_command", "a study's responses to files"),
+    "fetch": ("data.fetch_command", "published answers from their archive"),
+    "power": ("analysis.power_command", "units, participants and cost for a precision"),
     "validate": ("analysis.validate", "human scores (HIS) against machine scores"),
 }
 

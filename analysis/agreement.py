@@ -104,7 +104,8 @@ def agreement(
     if inclusion.main.empty:
         raise DataContractError(_nothing_counts(inclusion))
     main = _in_condition(inclusion.main, explanation_method, difficulty)
-    inclusion = replace(inclusion, main=main)
+    complete = _in_condition(inclusion.complete, explanation_method, difficulty)
+    inclusion = replace(inclusion, main=main, complete=complete)
     condition = _condition(main)
     units = _joined(human_interpretability(main, level=level), scores)
     units.insert(1, "group", units["unit"].map(groups or _groups(main)))

@@ -12,11 +12,11 @@ from scikit_posthocs import posthoc_conover
 from scipy.stats import kruskal
 from statsmodels.stats.multitest import multipletests
 
+from analysis.families import SIGNIFICANCE_LEVEL as SIGNIFICANCE_LEVEL
 from analysis.resampling import N_RESAMPLES, bca_interval
 
 USUAL_ORDER = ("hardest", "random", "easiest")
 FEWEST_UNITS = 2
-SIGNIFICANCE_LEVEL = 0.05
 
 Array = NDArray[np.float64]
 
@@ -80,7 +80,8 @@ def compare_groups(
     grouped = scores.dropna(subset=["group"])
     names = group_order(grouped["group"])
     samples = {
-        name: grouped.loc[grouped["group"] == name, "his"].to_numpy(dtype="float64")
+        # One order, so that a seed gives the same resamples however units are listed.
+        name: np.sort(grouped.loc[grouped["group"] == name, "his"].to_numpy("float64"))
         for name in names
     }
     resample = partial(bca_interval, rng=rng, level=level, n_resamples=n_resamples)
@@ -95,7 +96,7 @@ def compare_groups(
     if len(tested) > 1 and np.ptp(np.concatenate(list(tested.values()))) > 0:
         statistic, p_value = map(float, kruskal(*tested.values()))
         epsilon_squared = statistic / (n_units - 1)
-        pairs = _with_p_values(pairs, tested)
+        pairs = with_conover(pairs, tested)
     return GroupComparison(
         groups=groups,
         pairs=pairs,
@@ -114,6 +115,28 @@ def group_order(groups: Sequence[str] | pd.Series) -> list[str]:
     found = sorted(set(groups))
     usual = [name for name in USUAL_ORDER if name in found]
     return usual + [name for name in found if name not in USUAL_ORDER]
+
+
+def with_conover(pairs: pd.DataFrame, samples: dict[str, Array]) -> pd.DataFrame:
+    """Add Conover's p-values to a table of pairs, raw and corrected by Holm.
+
+    Parameters
+    ----------
+    pairs : DataFrame
+        'group_a', 'group_b'.
+    samples : dict of group to (n_units,) array
+        All groups that are ranked together.
+    """
+    table = pd.DataFrame(
+        [(name, value) for name, values in samples.items() for value in values],
+        columns=["group", "his"],
+    )
+    # Groups that are each constant leave no variance within: t is then infinite.
+    with np.errstate(divide="ignore"):
+        matrix = posthoc_conover(table, val_col="his", group_col="group")
+    keys = list(zip(pairs["group_a"], pairs["group_b"], strict=True))
+    raw = [float(matrix.loc[key]) for key in keys]
+    return pairs.assign(p_raw=raw, p_holm=multipletests(raw, method="holm")[1])
 
 
 def _note(samples: dict[str, Array], tested: dict[str, Array]) -> str | None:
@@ -157,16 +180,3 @@ def _pair_differences(
 
 def _difference(first: Array, second: Array, axis: int = -1) -> Array:
     return first.mean(axis=axis) - second.mean(axis=axis)
-
-
-def _with_p_values(pairs: pd.DataFrame, samples: dict[str, Array]) -> pd.DataFrame:
-    table = pd.DataFrame(
-        [(name, value) for name, values in samples.items() for value in values],
-        columns=["group", "his"],
-    )
-    # Groups that are each constant leave no variance within: t is then infinite.
-    with np.errstate(divide="ignore"):
-        matrix = posthoc_conover(table, val_col="his", group_col="group")
-    keys = list(zip(pairs["group_a"], pairs["group_b"], strict=True))
-    raw = [float(matrix.loc[key]) for key in keys]
-    return pairs.assign(p_raw=raw, p_holm=multipletests(raw, method="holm")[1])

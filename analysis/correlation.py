@@ -1,16 +1,26 @@
 """How a machine score and the human score agree over units."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import norm, pearsonr, rankdata, spearmanr
+from scipy.stats import kendalltau, norm, pearsonr, rankdata, spearmanr
 
 from analysis.resampling import N_RESAMPLES, bca_interval
+from data.units import UnitId
+
+METHODS = ("pearson", "spearman", "kendall")
 
 FEWEST_UNITS = 4
 """An interval for a correlation has n − 3 in its denominator."""
+
+FEWEST_UNITS_KENDALL = 5
+"""That of Kendall's coefficient has n − 4."""
+
+FEWEST_MODELS = 4
 
 Array = NDArray[np.float64]
 
@@ -22,7 +32,7 @@ class CorrelationResult:
     Attributes
     ----------
     method : str
-        ``"pearson"`` or ``"spearman"``.
+        ``"pearson"``, ``"spearman"`` or ``"kendall"`` (tau-b).
     estimate : float or None
         In [-1, 1]; None where it is not defined, and ``note`` says why.
     p_value : float or None
@@ -30,8 +40,10 @@ class CorrelationResult:
     ci_low, ci_high : float or None
         BCa bootstrap over units.
     analytic_low, analytic_high : float or None
-        Fisher's transformation; for Spearman with Bonett and Wright's variance.
+        Fisher's transformation; for Spearman and Kendall with Bonett and Wright's
+        variance.
     n_units : int
+        Things that were correlated: units, or models where the scores are models'.
     level : float
         Coverage of both intervals.
     note : str or None
@@ -66,32 +78,42 @@ def correlation(
     first, second : (n_units,) float arrays
         Finite; the same unit at the same place.
     method : str
-        ``"pearson"`` or ``"spearman"``.
+        ``"pearson"``, ``"spearman"`` or ``"kendall"``.
     level : float
         Coverage of the intervals, in (0, 1).
 
     Notes
     -----
     Bonett and Wright 2000: the variance of Fisher's z of Spearman's coefficient is
-    (1 + rho² / 2) / (n − 3).
+    (1 + rho² / 2) / (n − 3), that of Kendall's .437 / (n − 4).
     """
+    if method not in METHODS:
+        raise ValueError(
+            f"'method' is {method!r}; it must be 'pearson', 'spearman' or 'kendall'."
+        )
     x, y = np.asarray(first, dtype="float64"), np.asarray(second, dtype="float64")
-    undefined = _why_undefined(x, y)
+    undefined = _why_undefined(x, y, method)
     if undefined:
         return _undefined(method, len(x), level, undefined)
+    # One order, so that a seed gives the same resamples however units are listed.
+    order = np.lexsort((y, x))
+    x, y = x[order], y[order]
     if method == "pearson":
         found = pearsonr(x, y)
         estimate, p_value = float(found.statistic), float(found.pvalue)
-        analytic = tuple(map(float, found.confidence_interval(level)))
-        statistic = _pearson
     elif method == "spearman":
         estimate, p_value = map(float, spearmanr(x, y))
-        analytic = _bonett_wright(estimate, len(x), level)
-        statistic = _spearman
     else:
-        raise ValueError(f"'method' is {method!r}; it must be 'pearson' or 'spearman'.")
+        estimate, p_value = map(float, kendalltau(x, y))
+    analytic = _fisher(estimate, method, len(x), level)
+    # What is resampled are places, so that each method can keep what all resamples
+    # share: for Kendall's the order of every pair of units.
     interval = bca_interval(
-        (x, y), statistic, paired=True, rng=rng, level=level, n_resamples=n_resamples
+        (np.arange(len(x), dtype="float64"),),
+        _of_resamples(x, y, method),
+        rng=rng,
+        level=level,
+        n_resamples=n_resamples,
     )
     low, high = interval or (None, None)
     return CorrelationResult(
@@ -108,7 +130,93 @@ def correlation(
     )
 
 
-def _why_undefined(x: Array, y: Array) -> str | None:
+def correlation_by_model(
+    units: pd.DataFrame,
+    *,
+    method: str,
+    rng: np.random.Generator,
+    level: float = 0.95,
+    n_resamples: int = N_RESAMPLES,
+) -> pd.DataFrame:
+    """Correlate the two scores over the units of each model apart.
+
+    Parameters
+    ----------
+    units : DataFrame
+        One row a unit: 'unit', 'mis', 'his'; units that lack one take no part.
+
+    Returns
+    -------
+    DataFrame
+        One row a model, sorted: 'model' and the attributes of
+        :class:`CorrelationResult`.
+    """
+    both = _with_model(units)
+    rows = []
+    for model, own in both.groupby("model", sort=True):
+        found = correlation(
+            own["mis"],
+            own["his"],
+            method=method,
+            rng=rng,
+            level=level,
+            n_resamples=n_resamples,
+        )
+        rows.append({"model": model} | asdict(found))
+    return pd.DataFrame(rows)
+
+
+def model_means(units: pd.DataFrame) -> pd.DataFrame:
+    """Average both scores over each model's units, every unit with the same weight.
+
+    Returns
+    -------
+    DataFrame
+        One row a model, sorted: 'model', 'n_units', 'mis', 'his'.
+    """
+    return (
+        _with_model(units)
+        .groupby("model", as_index=False, sort=True)
+        .agg(n_units=("mis", "size"), mis=("mis", "mean"), his=("his", "mean"))
+    )
+
+
+def correlation_of_models(
+    units: pd.DataFrame,
+    *,
+    method: str,
+    rng: np.random.Generator,
+    level: float = 0.95,
+    n_resamples: int = N_RESAMPLES,
+) -> CorrelationResult:
+    """Correlate the mean scores of models.
+
+    Both intervals take the models as drawn from more of their like; with the nine of
+    the published study they are wide.
+    """
+    means = model_means(units)
+    if len(means) < FEWEST_MODELS:
+        note = (
+            f"a correlation of models needs at least {FEWEST_MODELS} of them; there"
+            f" {'is' if len(means) == 1 else 'are'} {len(means)}"
+        )
+        return _undefined(method, len(means), level, note)
+    return correlation(
+        means["mis"],
+        means["his"],
+        method=method,
+        rng=rng,
+        level=level,
+        n_resamples=n_resamples,
+    )
+
+
+def _with_model(units: pd.DataFrame) -> pd.DataFrame:
+    both = units.dropna(subset=["mis", "his"])
+    return both.assign(model=[UnitId.parse(unit).model for unit in both["unit"]])
+
+
+def _why_undefined(x: Array, y: Array, method: str) -> str | None:
     if x.shape != y.shape or x.ndim != 1:
         raise ValueError(
             f"'first' has shape {x.shape} and 'second' {y.shape};"
@@ -116,8 +224,9 @@ def _why_undefined(x: Array, y: Array) -> str | None:
         )
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
         raise ValueError("A score is not finite. Drop the units without a score.")
-    if len(x) < FEWEST_UNITS:
-        return f"a correlation needs at least {FEWEST_UNITS} units; there are {len(x)}"
+    fewest = FEWEST_UNITS_KENDALL if method == "kendall" else FEWEST_UNITS
+    if len(x) < fewest:
+        return f"a correlation needs at least {fewest} units; there are {len(x)}"
     if np.ptp(x) == 0 or np.ptp(y) == 0:
         return "one of the scores is the same for every unit"
     return None
@@ -138,12 +247,33 @@ def _undefined(method: str, n_units: int, level: float, note: str) -> Correlatio
     )
 
 
-def _bonett_wright(rho: float, n: int, level: float) -> tuple[float, float]:
-    if math.isclose(abs(rho), 1):
-        return rho, rho
-    half = norm.ppf((1 + level) / 2) * np.sqrt((1 + rho**2 / 2) / (n - 3))
-    z = np.arctanh(rho)
-    return float(np.tanh(z - half)), float(np.tanh(z + half))
+def _fisher(estimate: float, method: str, n: int, level: float) -> tuple[float, float]:
+    if math.isclose(abs(estimate), 1):
+        return estimate, estimate
+    variance = {
+        "pearson": 1 / (n - 3),
+        "spearman": (1 + estimate**2 / 2) / (n - 3),
+        "kendall": 0.437 / (n - 4) if n > 4 else math.inf,
+    }[method]
+    half = norm.ppf((1 + level) / 2) * math.sqrt(variance)
+    z = math.atanh(estimate)
+    return math.tanh(z - half), math.tanh(z + half)
+
+
+def _of_resamples(x: Array, y: Array, method: str) -> Callable[..., Array]:
+    """Return the statistic of resampled places in ``x`` and ``y``."""
+    if method == "kendall":
+        return _kendall(x, y)
+
+    def statistic(places: Array, axis: int = -1) -> Array:
+        drawn = places.astype("int64")
+        if method == "pearson":
+            return _pearson(x[drawn], y[drawn], axis=axis)
+        return _pearson(
+            rankdata(x[drawn], axis=axis), rankdata(y[drawn], axis=axis), axis=axis
+        )
+
+    return statistic
 
 
 def _pearson(x: Array, y: Array, axis: int = -1) -> Array:
@@ -153,5 +283,20 @@ def _pearson(x: Array, y: Array, axis: int = -1) -> Array:
     return (x * y).sum(axis=axis) / spread
 
 
-def _spearman(x: Array, y: Array, axis: int = -1) -> Array:
-    return _pearson(rankdata(x, axis=axis), rankdata(y, axis=axis), axis=axis)
+def _kendall(x: Array, y: Array) -> Callable[..., Array]:
+    """Return tau-b of resampled places, as sums over pairs that are weighted."""
+    order_x, order_y = np.sign(x[:, None] - x), np.sign(y[:, None] - y)
+    pairs = (order_x * order_y, np.abs(order_x), np.abs(order_y))
+
+    def statistic(places: Array, axis: int = -1) -> Array:
+        drawn = np.moveaxis(places.astype("int64"), axis, -1)
+        flat = drawn.reshape(-1, drawn.shape[-1])
+        cells = flat + len(x) * np.arange(len(flat))[:, None]
+        weights = np.bincount(cells.ravel(), minlength=len(flat) * len(x))
+        weights = weights.reshape(len(flat), len(x)).astype("float64")
+        agree, apart_x, apart_y = (
+            ((weights @ pair) * weights).sum(axis=1) for pair in pairs
+        )
+        return (agree / np.sqrt(apart_x * apart_y)).reshape(drawn.shape[:-1])
+
+    return statistic

@@ -25,6 +25,18 @@ NO_CRITERIA = ExclusionCriteria(
 )
 """Every complete session counts."""
 
+CRITERION_WORDS: Mapping[str, str] = {
+    "demo_trials": "practice rounds",
+    "catch_trials": "catch trials",
+    "total_response_time": "total time",
+    "row_variability": "use of both rows",
+    "instruction_time": "instruction time",
+    "instructed_trials": "instructed trials",
+    "focus": "focus",
+    "median_response_time": "median response time",
+    "participation": "single participation",
+}
+
 STATUS_WORDS: Mapping[str, str] = {
     "active": "still under way",
     "declined": "no consent",
@@ -42,6 +54,8 @@ class Inclusion:
     ----------
     main : DataFrame
         The main trials that count, as in :data:`data.responses.RESPONSES`.
+    complete : DataFrame
+        The main trials of all complete sessions, excluded ones too.
     judged : DataFrame
         As :func:`data.exclusion.exclusion_table` returns it, test runs left out.
     excluded : DataFrame
@@ -60,6 +74,7 @@ class Inclusion:
     """
 
     main: pd.DataFrame = field(repr=False)
+    complete: pd.DataFrame = field(repr=False)
     judged: pd.DataFrame = field(repr=False)
     excluded: pd.DataFrame = field(repr=False)
     criteria: pd.DataFrame = field(repr=False)
@@ -110,9 +125,10 @@ def include(responses: Responses, criteria: ExclusionCriteria) -> Inclusion:
     hits = judged[judged["excluded"]]
     out = set(hits["session_id"])
     counted = complete[~complete["session_id"].isin(out)]
-    main = own[(own["kind"] == "main") & own["session_id"].isin(counted["session_id"])]
+    main = own[own["kind"] == "main"]
     return Inclusion(
-        main=main,
+        main=main[main["session_id"].isin(counted["session_id"])],
+        complete=main,
         judged=judged,
         excluded=_excluded(hits, complete),
         criteria=_criteria_table(hits, criteria),

@@ -12,11 +12,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
+from scipy.stats import binom
 
 from analysis.calibration import Calibration
 from analysis.comparison import GroupComparison, group_order
-from analysis.inclusion import Inclusion
-from analysis.wording import CRITERION_WORDS, STEP_WORDS, pair_sentences
+from analysis.inclusion import CRITERION_WORDS, Inclusion
+from analysis.wording import STEP_WORDS, pair_sentences
 
 # Okabe and Ito's colours, told apart by people with any colour vision.
 ORANGE, SKY, GREEN, BLUE, VERMILION, PURPLE = (
@@ -69,8 +70,11 @@ def style() -> Iterator[None]:
         yield
 
 
-def scatter_figure(units: pd.DataFrame, *, simulated: bool) -> Figure:
+def scatter_figure(units: pd.DataFrame, *, simulated: bool, said: str = "") -> Figure:
     """Plot HIS against MIS, one point a unit with its Wilson interval.
+
+    The band holds 95% of the HIS that units would have if their true proportion
+    correct were their MIS, with as many answers as the median unit has.
 
     Parameters
     ----------
@@ -79,12 +83,18 @@ def scatter_figure(units: pd.DataFrame, *, simulated: bool) -> Figure:
         (null where a unit has none).
     simulated : bool
         Whether any answer was given by a program; the axis then says so.
+    said : str
+        A line in the upper corner, such as the correlation and its ceiling.
     """
     shown = units.dropna(subset=["mis"])
     with style():
         figure = Figure(figsize=(4.2, 3.7))
         axes = figure.add_subplot()
         _reference_lines(axes)
+        _ceiling_band(axes, int(shown["n_trials"].median()))
+        axes.annotate(
+            said, (0.02, 0.98), xycoords="axes fraction", va="top", fontsize=7.5
+        )
         for name, (colour, marker), rows in _grouped(shown):
             axes.errorbar(
                 rows["mis"],
@@ -225,6 +235,12 @@ def _reference_lines(axes: Axes) -> None:
     axes.annotate(
         "chance", (1.02, 0.5), ha="right", va="bottom", fontsize=6.5, color=GREY
     )
+
+
+def _ceiling_band(axes: Axes, n_trials: int) -> None:
+    true = np.linspace(0, 1, 201)
+    low, high = (binom.ppf(q, n_trials, true) / n_trials for q in (0.025, 0.975))
+    axes.fill_between(true, low, high, color=SKY, alpha=0.18, linewidth=0, zorder=-1)
 
 
 def _grouped(

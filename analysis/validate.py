@@ -2,20 +2,10 @@
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from data.command_line import add_seed, existing_path, run_command, say
-from data.files import file_hash, folder_hash
-from data.formats import Header, software_versions, write_header
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from analysis.claims import Claim
-    from analysis.report import Report
-    from data.scores import Scores
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -35,10 +25,39 @@ def build_parser() -> argparse.ArgumentParser:
         help="folder that 'unitscope export' wrote, or a CSV in IMI's form",
     )
     parser.add_argument(
-        "scores",
+        "first_scores",
         nargs="?",
+        metavar="scores",
         type=existing_path,
         help="folder that 'unitscope score' wrote, or a table with 'unit' and 'mis'",
+    )
+    parser.add_argument(
+        "--responses",
+        dest="named_responses",
+        type=existing_path,
+        metavar="PATH",
+        help="the responses, as a named option",
+    )
+    parser.add_argument(
+        "--scores",
+        dest="more_scores",
+        type=existing_path,
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="scores, as a named option; give several to compare them with the first",
+    )
+    parser.add_argument(
+        "--borowski",
+        type=existing_path,
+        metavar="FOLDER",
+        help="raw CSVs of Borowski et al. 2021: check the claims about them",
+    )
+    parser.add_argument(
+        "--imi",
+        type=existing_path,
+        metavar="CSV",
+        help="responses_main.csv of the IMI release: check the claims about it",
     )
     parser.add_argument(
         "--selection",
@@ -81,14 +100,34 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = build_parser()
 
     def command(arguments: argparse.Namespace) -> int:
+        _settle_inputs(parser, arguments)
         if arguments.responses is None:
             _refuse_options_of_a_study(parser, arguments)
             return _reproduce(arguments)
-        if arguments.scores is None:
+        if not arguments.scores:
             parser.error("the scores are missing; give RESPONSES and SCORES")
         return _validate(arguments)
 
     return run_command(parser, command, None if argv is None else list(argv))
+
+
+def _settle_inputs(
+    parser: argparse.ArgumentParser, arguments: argparse.Namespace
+) -> None:
+    """Bring both ways of naming inputs together, and refuse what contradicts."""
+    if arguments.responses and arguments.named_responses:
+        parser.error("the responses are given twice; give them once")
+    arguments.responses = arguments.responses or arguments.named_responses
+    first = [] if arguments.first_scores is None else [arguments.first_scores]
+    arguments.scores = [*first, *arguments.more_scores]
+    published = [
+        f"--{name}" for name in ("borowski", "imi") if getattr(arguments, name)
+    ]
+    if arguments.responses and published:
+        parser.error(
+            f"{' and '.join(published)} check published claims, responses are a study's"
+            " own; give one of them"
+        )
 
 
 def _correlation_bound(text: str) -> float:
@@ -104,7 +143,7 @@ def _correlation_bound(text: str) -> float:
 def _refuse_options_of_a_study(
     parser: argparse.ArgumentParser, arguments: argparse.Namespace
 ) -> None:
-    names = ("selection", "explanation_method", "difficulty", "min_r", "out")
+    names = ("selection", "explanation_method", "difficulty", "min_r")
     for name in names:
         if getattr(arguments, name) is not None:
             option = name.replace("_", "-")
@@ -112,11 +151,24 @@ def _refuse_options_of_a_study(
 
 
 def _validate(arguments: argparse.Namespace) -> int:
-    from analysis.report import text_report, write_json_report, write_report
+    from analysis.page import write_report
+    from analysis.report import text_report, write_json_report
+    from analysis.study import StudyInputs, study_report
     from analysis.wording import warnings_of
 
     say("Reading responses and scores, resampling …")
-    report = _report(arguments)
+    report = study_report(
+        StudyInputs(
+            responses=arguments.responses,
+            scores=tuple(arguments.scores),
+            selection=arguments.selection,
+            criteria=arguments.criteria,
+            explanation_method=arguments.explanation_method,
+            difficulty=arguments.difficulty,
+            min_r=arguments.min_r,
+        ),
+        seed=arguments.seed,
+    )
     for warning in warnings_of(report.agreement):
         say(f"note: {warning}")
     if arguments.out:
@@ -129,166 +181,35 @@ def _validate(arguments: argparse.Namespace) -> int:
     return 0 if report.holds else 1
 
 
-def _report(arguments: argparse.Namespace) -> "Report":
-    """Read what the arguments name and compute everything."""
-    from analysis.agreement import agreement
-    from analysis.calibration import calibration
-    from analysis.inclusion import read_criteria
-    from analysis.report import Report
-    from analysis.wording import Check
-    from data.responses import read_responses
-    from data.scores import read_score_table, read_scores
-
-    criteria = read_criteria(arguments.criteria)
-    found = agreement(
-        read_responses(arguments.responses),
-        read_score_table(arguments.scores),
-        criteria=criteria,
-        seed=arguments.seed,
-        groups=_selected_groups(arguments.selection),
-        explanation_method=arguments.explanation_method,
-        difficulty=arguments.difficulty,
-    )
-    scores = read_scores(arguments.scores) if arguments.scores.is_dir() else None
-    required = arguments.min_r
-    inputs = _inputs(arguments)
-    return Report(
-        agreement=found,
-        calibration=(
-            None if scores is None else calibration(found.inclusion.main, scores.tasks)
-        ),
-        checks=(
-            ()
-            if required is None
-            else (
-                Check(
-                    name="Pearson r of MIS and HIS",
-                    value=found.correlations[0].estimate,
-                    required=required,
-                ),
-            )
-        ),
-        machine=_machine(scores),
-        seed=arguments.seed,
-        criteria=arguments.criteria,
-        inputs={kind: str(path) for kind, path in inputs.items()},
-        made_from={kind: _fingerprint(path) for kind, path in inputs.items()},
-    )
-
-
-def _inputs(arguments: argparse.Namespace) -> dict[str, Path]:
-    named = {
-        kind: getattr(arguments, kind) for kind in ("responses", "scores", "selection")
-    }
-    if arguments.criteria not in {"imi", "none"}:
-        named["criteria"] = Path(arguments.criteria)
-    return {kind: path for kind, path in named.items() if path is not None}
-
-
-def _fingerprint(path: Path) -> str:
-    return folder_hash(path) if path.is_dir() else file_hash(path)
-
-
-def _selected_groups(path: Path | None) -> Mapping[str, str] | None:
-    if path is None:
-        return None
-    from data.selections import read_selection
-
-    units = read_selection(path).units
-    return dict(zip(units["unit"], units["group"], strict=True))
-
-
-def _machine(scores: "Scores | None") -> str | None:
-    """Say which machine gave the scores, where they tell."""
-    config = {} if scores is None else scores.header.config
-    known = [f"{name} {config[name]}" for name in ("encoder", "tau") if name in config]
-    return ", ".join(known) or None
-
-
 def _reproduce(arguments: argparse.Namespace) -> int:
-    """Print published numbers with ours beside them."""
-    from analysis.claims import claims_hold, published_claims
-    from data.published import read_borowski2021, read_imi_model_scores
-
-    borowski, imi = read_borowski2021(), read_imi_model_scores()
-    claims = published_claims(borowski, seed=arguments.seed)
-    if arguments.json:
-        _write_claims(arguments.json, claims, arguments.seed)
-    print("\n".join(_claim_lines(borowski.title, claims)))
-    print()
-    print("\n".join(_model_lines(imi.title, imi.table)))
-    held = sum(claim.holds for claim in claims)
-    print(f"\n{held} of {len(claims)} numbers reproduced.")
-    return 0 if claims_hold(claims) else 1
-
-
-def _claim_lines(title: str, claims: "Sequence[Claim]") -> list[str]:
-    from analysis.wording import interval, number, text_table
-
-    rows = [
-        (
-            claim.claim,
-            f"{number(claim.expected)} ± {claim.tolerance:g}",
-            claim.kind,
-            number(claim.ours),
-            interval(claim.ci_low, claim.ci_high),
-            claim.verdict,
-        )
-        for claim in claims
-    ]
-    header = ("claim", "value", "", "ours", "95% interval", "verdict")
-    return [
-        title,
-        f"{claims[0].n_units} units; intervals are BCa bootstraps over units.",
-        "",
-        *text_table(rows, header),
-        "",
-        "published: printed in the paper's abstract. reference: the paper has no such",
-        "number; another program computed it from the same answers and scores.",
-    ]
-
-
-def _model_lines(title: str, table: "pd.DataFrame") -> list[str]:
-    from analysis.wording import interval, number, text_table
-
-    natural = table[table["explanation_method"] == "natural"].set_index("model")
-    synthetic = table[table["explanation_method"] == "synthetic"].set_index("model")
-    rows = []
-    for model in natural.sort_values("his", ascending=False).index:
-        cells = [str(model)]
-        for scores in (natural, synthetic):
-            known = scores.loc[model] if model in scores.index else None
-            cells += (
-                ["–", ""]
-                if known is None
-                else [
-                    number(known["his"]),
-                    interval(known["ci_low"], known["ci_high"]),
-                ]
-            )
-        rows.append((*cells, str(natural.loc[model, "n_units"])))
-    header = ("model", "natural", "95% interval", "synthetic", "95% interval", "units")
-    return [
-        f"{title} (as published, decoded from the figures of its project page)",
-        "",
-        *text_table(rows, header),
-    ]
-
-
-def _write_claims(path: Path, claims: "Sequence[Claim]", seed: int) -> None:
-    from dataclasses import asdict
-
-    rows: list[dict[str, Any]] = [
-        asdict(claim) | {"verdict": claim.verdict} for claim in claims
-    ]
-    header = Header(
-        format="claims",
-        version=1,
-        config={},
-        seed=seed,
-        software=software_versions("numpy", "scipy", "statsmodels"),
+    """Hold published numbers against ours, on the data at hand."""
+    from analysis.claims import claims_hold
+    from analysis.claims_page import (
+        claims_text,
+        write_claims_json,
+        write_claims_report,
     )
-    write_header(path, header, claims=rows)
+    from analysis.published_studies import PublishedInputs, claims_report
+
+    if arguments.borowski or arguments.imi:
+        say("Reading the data that claims are checked on, resampling …")
+    report = claims_report(
+        PublishedInputs(
+            borowski=arguments.borowski,
+            imi=arguments.imi,
+            scores=tuple(arguments.scores),
+        ),
+        seed=arguments.seed,
+        with_studies=arguments.out is not None,
+    )
+    if arguments.out:
+        write_claims_report(arguments.out, report)
+    if arguments.json:
+        write_claims_json(arguments.json, report)
+    sys.stdout.write(claims_text(report))
+    if arguments.out:
+        print(f"\nReport: {arguments.out / 'report.html'}")
+    return 0 if claims_hold(report.claims) else 1
 
 
 if __name__ == "__main__":

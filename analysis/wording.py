@@ -12,18 +12,6 @@ from analysis.inclusion import Inclusion
 from analysis.noise_ceiling import NoiseCeiling
 from analysis.resampling import N_RESAMPLES
 
-CRITERION_WORDS: Mapping[str, str] = {
-    "demo_trials": "practice rounds",
-    "catch_trials": "catch trials",
-    "total_response_time": "total time",
-    "row_variability": "use of both rows",
-    "instruction_time": "instruction time",
-    "instructed_trials": "instructed trials",
-    "focus": "focus",
-    "median_response_time": "median response time",
-    "participation": "single participation",
-}
-
 STEP_WORDS: Mapping[str, str] = {
     "opened": "opened",
     "complete": "completed",
@@ -90,9 +78,9 @@ def interval(low: float | None, high: float | None, digits: int = 3) -> str:
 
 
 def probability(value: float | None) -> str:
-    """Return a p-value with its sign of relation."""
+    """Return a p-value with its sign of relation; a dash where there is none."""
     if value is None or pd.isna(value):
-        return "p unknown"
+        return "–"
     return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
 
 
@@ -280,28 +268,41 @@ def methods(
     seed: int,
     criteria: str,
     software: Mapping[str, str],
+    more: Sequence[str] = (),
 ) -> str:
-    """Return the methods in words, ready for a paper."""
+    """Return the methods in words, ready for a paper.
+
+    Parameters
+    ----------
+    more : sequence of str
+        What further sections of the report say about their methods.
+    """
     groups = (
-        "Groups were compared by Kruskal–Wallis over unit scores (effect size"
-        " epsilon² = H / (n − 1)), and all pairs by Conover’s test with Holm’s"
-        " correction."
+        "Groups were compared over unit scores by the test of Kruskal and Wallis"
+        " (1952) (effect size epsilon² = H / (n − 1)), and all pairs by Conover’s test,"
+        " Conover (1999), with Holm’s correction, Holm (1979)."
     )
     sentences = [
         found.inclusion.simulated_notice,
         _session_sentence(found.inclusion, criteria),
-        "HIS is the proportion correct of a unit’s main trials in these sessions, with"
-        " Wilson intervals; practice, catch and instructed trials do not count"
+        "HIS, the score of Zimmermann et al. (2023), is the proportion correct of a"
+        " unit’s main trials in these sessions, with intervals of Wilson (1927);"
+        " practice, catch and instructed trials do not count"
         f" ({found.condition}). The mean over units weighs each unit alike. Its"
         " interval and those of correlations and differences are BCa bootstraps over"
-        f" units ({N_RESAMPLES:,} resamples).",
-        f"MIS is given by {machine}." if machine else None,
+        f" units, Efron (1987), with {N_RESAMPLES:,} resamples.",
+        f"MIS, the score of Zimmermann et al. (2024), is given by {machine}."
+        if machine
+        else None,
         f"Reliability is the mean correlation of {found.ceiling.n_splits:,} random"
         " halves of each unit’s sessions, stepped up by Spearman–Brown; its root is the"
         " noise ceiling. Dividing Pearson’s r by the ceiling takes out the noise of"
         " HIS; MIS is taken as free of noise.",
         groups if found.groups else None,
+        *more,
         f"All intervals are {found.score.level:.0%}. Seed {seed}.",
+        "Computed with SciPy, Virtanen et al. (2020), statsmodels, Seabold and Perktold"
+        " (2010), and scikit-posthocs, Terpilowski (2019):",
         ", ".join(" ".join(one) for one in software.items()) + ".",
     ]
     return " ".join(sentence for sentence in sentences if sentence)

@@ -13,5 +13,9 @@ class MissingExtraError(ProjectError):
     """An optional package or its weights are not installed."""
 
 
+class NetworkError(ProjectError):
+    """A server can't be reached, or does not send what it promised."""
+
+
 class ExperimentError(ProjectError):
     """The server or a participant's session can't go on."""

@@ -76,14 +76,14 @@ def practice_rounds(
 ) -> Verdict:
     """Count the rounds of practice that were needed."""
     value = int(session["n_practice_rounds"])
-    return value, _above(value, criteria.max_practice_rounds)
+    return _judged("demo_trials", value, criteria)
 
 
 def catch_trials(
     responses: pd.DataFrame, session: pd.Series, criteria: ExclusionCriteria
 ) -> Verdict:
     """Share of catch trials right; a session without any passes, as in IMI."""
-    return _share_correct(responses, "catch", criteria.min_catch_share)
+    return _judged("catch_trials", _share_correct(responses, "catch"), criteria)
 
 
 def total_response_time(
@@ -91,8 +91,7 @@ def total_response_time(
 ) -> Verdict:
     """Seconds from the first instruction page to the last answer."""
     value = _number(session["total_time_s"])
-    too_short = _below(value, criteria.min_total_time_s)
-    return value, too_short or _above(value, criteria.max_total_time_s)
+    return _judged("total_response_time", value, criteria)
 
 
 def row_variability(
@@ -102,7 +101,7 @@ def row_variability(
     after_practice = responses[responses["kind"] != "practice"]
     upper = int((after_practice["chosen_query"] == after_practice["upper_query"]).sum())
     value = min(upper, len(after_practice) - upper)
-    return value, _below(value, criteria.min_row_answers)
+    return _judged("row_variability", value, criteria)
 
 
 def instruction_time(
@@ -110,14 +109,15 @@ def instruction_time(
 ) -> Verdict:
     """Seconds spent with the instructions."""
     value = _number(session["instruction_time_s"])
-    return value, _below(value, criteria.min_instruction_time_s)
+    return _judged("instruction_time", value, criteria)
 
 
 def instructed_trials(
     responses: pd.DataFrame, session: pd.Series, criteria: ExclusionCriteria
 ) -> Verdict:
     """Share of trials in which an explicit instruction was followed."""
-    return _share_correct(responses, "instructed", criteria.min_instructed_share)
+    value = _share_correct(responses, "instructed")
+    return _judged("instructed_trials", value, criteria)
 
 
 def focus(
@@ -125,7 +125,7 @@ def focus(
 ) -> Verdict:
     """How often the window lost focus during trials."""
     value = int(session["n_focus_losses"])
-    return value, _above(value, criteria.max_focus_losses)
+    return _judged("focus", value, criteria)
 
 
 def median_response_time(
@@ -134,7 +134,7 @@ def median_response_time(
     """Median response time of the main trials in ms."""
     main = responses.loc[responses["kind"] == "main", "rt_ms"]
     value = float(main.median()) if len(main) else None
-    return value, _below(value, criteria.min_median_rt_ms)
+    return _judged("median_response_time", value, criteria)
 
 
 def participation(
@@ -142,7 +142,7 @@ def participation(
 ) -> Verdict:
     """1 for a session of a person who has an earlier one."""
     value = int(session["multi_participation"])
-    return value, bool(value) and criteria.single_participation
+    return _judged("participation", value, criteria)
 
 
 CRITERIA: dict[str, Callable[[pd.DataFrame, pd.Series, ExclusionCriteria], Verdict]] = {
@@ -202,10 +202,52 @@ def excluded_sessions(table: pd.DataFrame) -> pd.Series:
     return hits.groupby("session_id", sort=True)["criterion"].agg(", ".join)
 
 
-def _share_correct(responses: pd.DataFrame, kind: str, least: float | None) -> Verdict:
+def judged_again(table: pd.DataFrame, criteria: ExclusionCriteria) -> pd.Series:
+    """Judge the values of an exclusion table by other criteria.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As :func:`exclusion_table` returns it.
+
+    Returns
+    -------
+    Series
+        Whether each row excludes its session, in the order of ``table``.
+    """
+    verdicts = [
+        breaks(name, None if pd.isna(value) else value, criteria)
+        for name, value in zip(table["criterion"], table["value"], strict=True)
+    ]
+    return pd.Series(verdicts, index=table.index, dtype="bool")
+
+
+def breaks(name: str, value: float | None, criteria: ExclusionCriteria) -> bool:
+    """Say whether a value breaks a criterion; nothing to look at breaks none."""
+    lows = {
+        "catch_trials": criteria.min_catch_share,
+        "total_response_time": criteria.min_total_time_s,
+        "row_variability": criteria.min_row_answers,
+        "instruction_time": criteria.min_instruction_time_s,
+        "instructed_trials": criteria.min_instructed_share,
+        "median_response_time": criteria.min_median_rt_ms,
+    }
+    highs = {
+        "demo_trials": criteria.max_practice_rounds,
+        "total_response_time": criteria.max_total_time_s,
+        "focus": criteria.max_focus_losses,
+        "participation": 0 if criteria.single_participation else None,
+    }
+    return _below(value, lows.get(name)) or _above(value, highs.get(name))
+
+
+def _judged(name: str, value: float | None, criteria: ExclusionCriteria) -> Verdict:
+    return value, breaks(name, value, criteria)
+
+
+def _share_correct(responses: pd.DataFrame, kind: str) -> float | None:
     correct = responses.loc[responses["kind"] == kind, "correct"]
-    value = float(correct.mean()) if len(correct) else None
-    return value, _below(value, least)
+    return float(correct.mean()) if len(correct) else None
 
 
 def _number(value: object) -> float | None:

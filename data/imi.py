@@ -8,6 +8,7 @@ not JSON; ``choice`` is ``b`` when the chosen query goes with the right-hand exa
 
 import ast
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,7 @@ import pandera.pandas as pa
 from data.errors import DataContractError
 from data.exclusion import IMI as IMI_CRITERIA
 from data.exclusion import exclusion_table
-from data.formats import Header
-from data.responses import RESPONSES, SESSIONS, Responses, write_response_csv
+from data.responses import Responses, write_response_csv
 from data.tables import checked, read_csv
 from data.units import UnitId
 
@@ -39,22 +39,22 @@ def _column(dtype: object, described: str, *, nullable: bool = False) -> pa.Colu
     return pa.Column(dtype, nullable=nullable, description=described)
 
 
-def _truth(text: object) -> Any:
-    return {"True": True, "False": False}.get(str(text), text)
+def _truth(text: str) -> object:
+    return {"True": True, "False": False}.get(text, text)
 
 
 _FLAG = {"dtype": "boolean", "described": "True or False"}
 _TEXT = {"dtype": str, "described": "text", "nullable": True}
 _DETAILS = {"dtype": str, "described": "a Python literal", "nullable": True}
 _TIME = {"dtype": "float64", "described": "a number", "nullable": True}
-_WHOLE = {"dtype": "Int64", "described": "a whole number"}
-_OPTIONAL_WHOLE = _WHOLE | {"nullable": True}
+_INTEGER = {"dtype": "Int64", "described": "a whole number"}
+_OPTIONAL_INTEGER = _INTEGER | {"nullable": True}
 
 _SPECIFIED: dict[str, dict[str, Any]] = {
     "rt": {"dtype": "float64", "described": "a number of ms"},
-    "button_pressed": _WHOLE,
+    "button_pressed": _INTEGER,
     "switched_queries": _FLAG,
-    "confidence": _WHOLE,
+    "confidence": _INTEGER,
     "choice": {"dtype": str, "described": "a or b"},
     "correct": _FLAG,
     "min_query": _TEXT,
@@ -64,16 +64,16 @@ _SPECIFIED: dict[str, dict[str, Any]] = {
     "catch_trial": _FLAG,
     "is_demo": _FLAG,
     "trial_type": _TEXT,
-    "trial_index": _WHOLE,
-    "time_elapsed": _WHOLE,
+    "trial_index": _INTEGER,
+    "time_elapsed": _INTEGER,
     "internal_node_id": _TEXT,
-    "response_index": _WHOLE,
+    "response_index": _INTEGER,
     "participant_id": _TEXT,
-    "corrected_trial_index": _WHOLE,
+    "corrected_trial_index": _INTEGER,
     "task_id": {"dtype": str, "described": "text such as resnet50_natural-61"},
-    "task_number": _WHOLE,
-    "batch": _OPTIONAL_WHOLE,
-    "channel": _OPTIONAL_WHOLE,
+    "task_number": _INTEGER,
+    "batch": _OPTIONAL_INTEGER,
+    "channel": _OPTIONAL_INTEGER,
     "layer": _TEXT,
     "mode": _TEXT,
     "model": _TEXT,
@@ -82,11 +82,11 @@ _SPECIFIED: dict[str, dict[str, Any]] = {
     **{f"{check}_details": _DETAILS for check in CHECKS},
     "instruction_time_details_extracted": _TIME,
     "total_response_time_details_extracted": _TIME,
-    "row_variability_details_details_upper_extracted": _OPTIONAL_WHOLE,
-    "row_variability_details_details_lower_extracted": _OPTIONAL_WHOLE,
+    "row_variability_details_details_upper_extracted": _OPTIONAL_INTEGER,
+    "row_variability_details_details_lower_extracted": _OPTIONAL_INTEGER,
     "catch_trials_details_ratio_extracted": _TIME,
     "catch_trials_details_correctly_answered_extracted": _DETAILS,
-    "demo_trials_details_extracted": _OPTIONAL_WHOLE,
+    "demo_trials_details_extracted": _OPTIONAL_INTEGER,
     "multi_participation": _FLAG,
 }
 
@@ -100,7 +100,7 @@ IMI_TABLE = pa.DataFrameSchema(
 )
 
 _FLAGS = [name for name, spec in _SPECIFIED.items() if spec is _FLAG]
-_WHOLE_COLUMNS = [name for name, spec in _SPECIFIED.items() if spec["dtype"] == "Int64"]
+_WHOLE = [name for name, spec in _SPECIFIED.items() if spec["dtype"] == "Int64"]
 
 _AS_TEXT = pa.DataFrameSchema(
     {name: pa.Column(nullable=True) for name in IMI_COLUMNS},
@@ -125,16 +125,23 @@ def read_imi(path: Path) -> pd.DataFrame:
     """
     table = read_csv(path, _AS_TEXT)[list(IMI_COLUMNS)]
     with_decimals = bool(table["channel"].str.endswith(".0").any())
-    flags = {name: table[name].map(_truth, na_action="ignore") for name in _FLAGS}
-    whole = {name: _without_decimals(table[name]) for name in _WHOLE_COLUMNS}
+    flags = {name: _each_value(table[name], _truth) for name in _FLAGS}
+    whole = {name: _each_value(table[name], _without_decimals) for name in _WHOLE}
     read = checked(table.assign(**flags, **whole), IMI_TABLE, path)
     read.attrs["decimals"] = with_decimals
     return read
 
 
-def _without_decimals(column: pd.Series) -> pd.Series:
+def _each_value(column: pd.Series, change: Callable[[str], object]) -> pd.Series:
+    """Change each value, once where it occurs many times."""
+    codes, values = pd.factorize(column)
+    changed = np.array([*map(change, values), pd.NA], dtype=object)
+    return pd.Series(changed[codes], index=column.index, name=column.name)
+
+
+def _without_decimals(text: str) -> str:
     """Drop the '.0' that pandas writes once a column of whole numbers has a gap."""
-    return column.str.replace(r"^(-?\d+)\.0+$", r"\1", regex=True)
+    return re.sub(r"^(-?\d+)\.0+$", r"\1", text)
 
 
 def write_imi(path: Path, table: pd.DataFrame) -> None:
@@ -158,112 +165,6 @@ def parse_details(text: str) -> Any:
             f"{text!r} is not a Python literal such as {{'ratio': 1.0}}."
             " Use the table as IMI released it."
         ) from error
-
-
-def responses_from_imi(table: pd.DataFrame) -> Responses:
-    """Translate IMI's rows into our tables.
-
-    A session is ``task_id/response_index``. The condition is read from ``task_id``,
-    never from ``model``. Where a table carries no participant ids (the first
-    release), 'participant_id' is missing.
-    """
-    condition = table["task_id"].str.extract(
-        r"^(?P<model>.+?)(?:_hard(?P<hard>\d+))?_(?P<method>natural|optimized)-\d+$"
-    )
-    method = condition["method"].map({"natural": "natural", "optimized": "synthetic"})
-    method = method.fillna("natural")
-    difficulty = ("p" + condition["hard"]).fillna("easy")
-    model = table["model"].where(table["catch_trial"], condition["model"])
-    model = model.fillna(table["model"]).fillna("unknown")
-    unit = _unit_names(model, table)
-    number = table["batch"].fillna(0).clip(lower=0).astype("int64")
-    participant = table["participant_id"].replace({"anonymized": None})
-    simulated = participant.fillna("").str.startswith("simulated-")
-    session = table["task_id"] + "/" + table["response_index"].astype(str)
-    upper = table["switched_queries"].map({True: "positive", False: "negative"})
-    kind = pd.Series(np.where(table["catch_trial"], "catch", "main"), table.index)
-    responses = pd.DataFrame(
-        {
-            "session_id": session,
-            "trial_index": table["trial_index"],
-            "participant_id": participant,
-            "study_id": table["task_id"].str.rsplit("-", n=1).str[0],
-            "kind": kind.mask(table["is_demo"].astype(bool), "practice"),
-            "practice_round": pd.array([pd.NA] * len(table), dtype="Int64"),
-            "task_id": unit
-            + "#"
-            + method
-            + "-"
-            + difficulty
-            + "#"
-            + number.astype(str),
-            "unit": unit,
-            "task_number": number,
-            "group": None,
-            "explanation_method": method,
-            "difficulty": difficulty,
-            "positive_side": "right",
-            "upper_query": upper,
-            "chosen_query": table["choice"].map({"b": "positive", "a": "negative"}),
-            "correct": table["correct"],
-            "confidence": table["confidence"],
-            "rt_ms": table["rt"],
-            "shown_at": None,
-            "answered_at": None,
-            "time_elapsed_ms": table["time_elapsed"],
-            "interrupted": False,
-            "onset_method": None,
-            "onset_lag_ms": np.nan,
-            "frame_ms": np.nan,
-            "decode_ms": np.nan,
-            "simulated": simulated,
-            "observer": None,
-        }
-    )
-    source = "IMI's response table"
-    return Responses(
-        responses=checked(responses, RESPONSES, source),
-        sessions=checked(_sessions(table, responses), SESSIONS, source),
-        header=Header(format="responses", version=1, config={"source": source}),
-    )
-
-
-def _unit_names(model: pd.Series, table: pd.DataFrame) -> pd.Series:
-    layer = table["layer"].fillna("practice")
-    channel = table["channel"].fillna(0).astype("int64").astype(str)
-    return model + "::" + layer + "::" + channel
-
-
-def _sessions(table: pd.DataFrame, responses: pd.DataFrame) -> pd.DataFrame:
-    first = ~responses["session_id"].duplicated()
-    rows, own = table[first], responses[first]
-    return pd.DataFrame(
-        {
-            "session_id": own["session_id"],
-            "participant_id": own["participant_id"],
-            "study_id": own["study_id"],
-            "slot": rows["task_number"] - 1,
-            "recruiter": "mturk",
-            "status": "complete",
-            "created_at": None,
-            "consented_at": None,
-            "finished_at": None,
-            "consent_version": None,
-            "instruction_time_s": rows["instruction_time_details_extracted"],
-            "total_time_s": rows["total_response_time_details_extracted"],
-            "n_practice_rounds": rows["demo_trials_details_extracted"].fillna(0),
-            "n_focus_losses": 0,
-            "n_reloads": 0,
-            "window_width": np.nan,
-            "window_height": np.nan,
-            "device_pixel_ratio": np.nan,
-            "feedback": None,
-            "multi_participation": rows["multi_participation"],
-            "test_run": False,
-            "simulated": own["simulated"],
-            "observer": None,
-        }
-    )
 
 
 def imi_table(

@@ -73,27 +73,45 @@ class PublishedValue:
     ----------
     claim : str
         What the number is, in words.
-    explanation_method : str
-        ``"natural"`` or ``"synthetic"``.
-    statistic : str
-        ``"proportion_correct"``, ``"pearson"``, ``"spearman"``,
-        ``"half_correlation"`` or ``"reliability"``.
-    value : float
-    tolerance : float
-        How far ours may lie from it; what the source prints as ±, or its precision.
+    study : str
+        What was measured, such as ``"Borowski et al. 2021, Experiment I"``.
     source : str
+        Where the number stands.
     kind : str
         ``"published"`` by the authors, or a ``"reference"`` that another program
         computed from their data.
+    value : float
+    tolerance : float
+        How far ours may lie from it; what the source prints as ±, or its precision.
+    data : tuple of str
+        What it takes to compute it: names of :data:`DATA_WORDS`.
+    statistic : str
+        Name of the computation.
+    where : mapping
+        To which answers or scores it applies.
     """
 
     claim: str
-    explanation_method: str
-    statistic: str
-    value: float
-    tolerance: float
+    study: str
     source: str
     kind: str
+    value: float
+    tolerance: float
+    data: tuple[str, ...]
+    statistic: str
+    where: Mapping[str, Any]
+
+
+DATA_WORDS: Mapping[str, str] = {
+    "borowski_units": "the shipped table of answered units",
+    "borowski_experiment1": "raw CSV of Experiment I (--borowski DIR)",
+    "borowski_experiment2": "raw CSV of Experiment II (--borowski DIR)",
+    "googlenet_mis": "MIS of all GoogLeNet units (--scores FILE)",
+    "imi": "IMI’s responses_main.csv (--imi CSV)",
+    "imi_mis": "MIS of IMI’s units (--scores FILE)",
+    "interventional": "the answers of the interventional study, which are unpublished",
+}
+"""What a claim may need, in words."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -111,8 +129,6 @@ class Published:
         'what', 'where', 'commit', 'paper', 'licence' of each source.
     derived : str
         How the table was made from the sources.
-    values : tuple of PublishedValue
-        Numbers that the table has to give.
     """
 
     title: str
@@ -120,7 +136,6 @@ class Published:
     columns: Mapping[str, str]
     sources: tuple[Mapping[str, str], ...]
     derived: str
-    values: tuple[PublishedValue, ...]
 
 
 def read_borowski2021(folder: Path = FOLDER) -> Published:
@@ -146,6 +161,23 @@ def read_imi_model_scores(folder: Path = FOLDER) -> Published:
     return _read(folder, "imi_model_scores", MODEL_SCORES)
 
 
+def read_claims(folder: Path = FOLDER) -> tuple[PublishedValue, ...]:
+    """Read the numbers of the papers that ours are held against."""
+    path = Path(folder) / "claims.json"
+    _, own = read_header(path, format="published_claims", versions=(1,))
+    try:
+        return tuple(
+            PublishedValue(**entry | {"data": tuple(entry["data"])})
+            for entry in own["claims"]
+        )
+    except (KeyError, TypeError) as error:
+        raise DataContractError(
+            f"{path} lacks an entry ({error}); each claim must hold claim, study,"
+            " source, kind, value, tolerance, data, statistic and where. Restore the"
+            " file from the project."
+        ) from error
+
+
 def _read(folder: Path, name: str, schema: pa.DataFrameSchema) -> Published:
     path = Path(folder) / f"{name}.json"
     _, own = read_header(path, format="published", versions=(1,))
@@ -156,14 +188,9 @@ def _read(folder: Path, name: str, schema: pa.DataFrameSchema) -> Published:
             columns=own["columns"],
             sources=tuple(own["sources"]),
             derived=own["derived"],
-            values=tuple(_value(one) for one in own["values"]),
         )
     except (KeyError, TypeError) as error:
         raise DataContractError(
-            f"{path} lacks an entry ({error}); it must hold title, columns, sources,"
-            " derived and values. Restore the file from the project."
+            f"{path} lacks an entry ({error}); it must hold title, columns, sources"
+            " and derived. Restore the file from the project."
         ) from error
-
-
-def _value(entry: dict[str, Any]) -> PublishedValue:
-    return PublishedValue(**entry)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 
@@ -11,7 +12,12 @@ from data.files import whole_file, whole_folder
 from data.formats import Header, read_header, write_header
 from data.tables import read_parquet
 
-KINDS = ("practice", "main", "catch", "instructed")
+KINDS = ("practice", "main", "catch", "instructed", "repeated")
+"""'repeated' is a main task that the same session was shown a second time."""
+
+EXPLANATION_METHODS = ("natural", "synthetic", "none")
+"""'none': the queries were shown without any explanations."""
+
 POLARITIES = ("positive", "negative")
 SIDES = ("left", "right")
 STATUSES = (
@@ -38,10 +44,14 @@ def _text(*, nullable: bool = True) -> pa.Column:
 def _number(low: float, *, nullable: bool = False) -> pa.Column:
     return pa.Column(
         "float64",
-        pa.Check.ge(low),
+        [pa.Check.ge(low), _finite()],
         nullable=nullable,
-        description=f"a number of at least {low:g}",
+        description=f"a finite number of at least {low:g}",
     )
+
+
+def _finite() -> pa.Check:
+    return pa.Check(np.isfinite, name="finite", error="finite")
 
 
 def _count(low: int = 0) -> pa.Column:
@@ -68,7 +78,7 @@ RESPONSES = pa.DataFrameSchema(
         "unit": _text(nullable=False),
         "task_number": _count(),
         "group": _text(),
-        "explanation_method": _one_of(("natural", "synthetic")),
+        "explanation_method": _one_of(EXPLANATION_METHODS),
         "difficulty": _text(nullable=False),
         "positive_side": _one_of(SIDES),
         "upper_query": _one_of(POLARITIES),
@@ -78,7 +88,7 @@ RESPONSES = pa.DataFrameSchema(
         "rt_ms": _number(0),
         "shown_at": _text(),
         "answered_at": _text(),
-        "time_elapsed_ms": _number(0),
+        "time_elapsed_ms": _number(0, nullable=True),
         "interrupted": _flag(),
         "onset_method": _text(),
         "onset_lag_ms": _number(0, nullable=True),
@@ -99,9 +109,10 @@ was above. The question is always which query goes with the right-hand side, so
 'correct' means that the chosen query has the polarity of the right side; in an
 instructed trial, that the instruction was followed. 'confidence' is 1 (low) and up.
 'rt_ms' counts from the frame in which the trial was painted. 'time_elapsed_ms' counts
-from the start of the instructions to the answer. 'interrupted': the page was loaded
-anew while the trial was open. 'simulated' answers come from an 'observer' that is a
-program.
+from the start of the instructions to the answer, and is empty where a study did not
+record it. 'interrupted': the page was loaded anew while the trial was open.
+'simulated' answers come from an 'observer' that is a program. A reader may add columns
+of its study, such as those of :data:`data.borowski.CONDITIONS`.
 """
 
 SESSIONS = pa.DataFrameSchema(
@@ -158,11 +169,14 @@ class Responses:
         :data:`SESSIONS`.
     header : Header
         ``made_from`` names the study.
+    notes : tuple of str
+        What the reader noticed and a report has to say: whole sentences.
     """
 
     responses: pd.DataFrame
     sessions: pd.DataFrame
     header: Header = field(repr=False)
+    notes: tuple[str, ...] = ()
 
     @property
     def n_simulated_sessions(self) -> int:
@@ -190,37 +204,180 @@ def write_responses(folder: Path, responses: Responses, imi: pd.DataFrame) -> No
 
 
 def read_responses(path: Path) -> Responses:
-    """Read an export folder, or a CSV in IMI's form.
+    """Read an export folder, a CSV in IMI's form, or one of Borowski et al. 2021.
 
     Raises
     ------
     DataContractError
-        It is neither, or a table in it breaks its schema.
+        It is none of these (the text says what it is instead), a table in it breaks
+        its schema, or it holds a session twice.
     """
-    path = Path(path)
-    if path.is_dir():
-        header, own = read_header(
-            path / "export.json", format="responses", versions=(1,)
-        )
-        responses = read_parquet(path / "responses.parquet", RESPONSES)
-        if len(responses) != own["n_responses"]:
-            raise DataContractError(
-                f"{path} holds {len(responses)} responses; its export wrote"
-                f" {own['n_responses']}. Export the study again."
-            )
-        return Responses(
-            responses=responses,
-            sessions=read_parquet(path / "sessions.parquet", SESSIONS),
-            header=header,
-        )
-    if path.suffix == ".csv":
-        from data.imi import read_imi, responses_from_imi
+    from data.file_kinds import file_kind
 
-        return responses_from_imi(read_imi(path))
+    found = file_kind(path)
+    if found.name == "export":
+        return _read_export(Path(path))
+    if found.name == "imi":
+        from data.imi import read_imi
+        from data.imi_responses import responses_from_imi
+
+        return responses_from_imi(read_imi(Path(path)), source=str(path))
+    if found.name in {"borowski_1", "borowski_2"}:
+        from data.borowski import read_borowski
+
+        return read_borowski(Path(path))
     raise DataContractError(
-        f"{path} holds no responses; it must be a folder that 'unitscope export'"
-        " wrote, or a .csv with IMI's 45 columns. Check the path."
+        f"{path} is {found.words}; answers are a folder that 'unitscope export' wrote,"
+        " or a CSV of IMI or of Borowski et al. 2021."
+        f" {found.advice or 'Check the path.'}"
     )
+
+
+def _read_export(path: Path) -> Responses:
+    header, own = read_header(path / "export.json", format="responses", versions=(1,))
+    responses = read_parquet(path / "responses.parquet", RESPONSES)
+    if len(responses) != own["n_responses"]:
+        raise DataContractError(
+            f"{path} holds {len(responses)} responses; its export wrote"
+            f" {own['n_responses']}. Export the study again."
+        )
+    sessions = read_parquet(path / "sessions.parquet", SESSIONS)
+    refuse_a_session_twice(responses, path)
+    return Responses(responses=responses, sessions=sessions, header=header)
+
+
+LEAST_ALIKE = 10
+"""From so many answers with the same times on, two sessions are one."""
+
+
+def refuse_no_answers(table: pd.DataFrame, source: object) -> None:
+    """Refuse a table that has no rows.
+
+    Raises
+    ------
+    DataContractError
+        It has none.
+    """
+    if table.empty:
+        raise DataContractError(
+            f"{source} holds no answers, only a header. Give the whole table."
+        )
+
+
+def refuse_a_session_twice(responses: pd.DataFrame, source: object) -> None:
+    """Refuse answers that stand in a table twice, under one session id or under two.
+
+    Two sessions are the same when all their tasks, choices, confidences and response
+    times are: by chance, times in ms don't agree :data:`LEAST_ALIKE` times.
+
+    Parameters
+    ----------
+    responses : DataFrame
+        'session_id', 'trial_index', 'task_id', 'chosen_query', 'confidence',
+        'rt_ms'.
+    source : object
+        Where the table is from, for the message.
+
+    Raises
+    ------
+    DataContractError
+        A session is there twice.
+    """
+    key = ["session_id", "trial_index"]
+    again = responses.loc[responses.duplicated(key), "session_id"]
+    if len(again):
+        sessions = again.unique()
+        raise DataContractError(
+            f"{source} holds answers of session {sessions[0]!r} twice"
+            f" ({len(again)} rows of {len(sessions)} sessions); a session has one row a"
+            " trial. Drop the second copy."
+        )
+    answer = responses[
+        ["trial_index", "task_id", "chosen_query", "confidence", "rt_ms"]
+    ]
+    by_session = (
+        pd.DataFrame(
+            {
+                "session_id": responses["session_id"].to_numpy(),
+                "answer": pd.util.hash_pandas_object(answer, index=False).to_numpy(),
+                "rt_ms": responses["rt_ms"].to_numpy(),
+            }
+        )
+        .groupby("session_id", sort=True)
+        .agg(
+            answers=("answer", "sum"), n=("rt_ms", "size"), n_times=("rt_ms", "nunique")
+        )
+    )
+    long = by_session[by_session["n_times"] >= LEAST_ALIKE]
+    for session_id, row in long[long.duplicated(["answers", "n"])].iterrows():
+        alike = long["answers"] == row["answers"]
+        first = long.index[alike][0]
+        raise DataContractError(
+            f"{source}: sessions {first!r} and {session_id!r} hold the same"
+            f" {int(row['n'])} answers with the same times; a session counts once."
+            " Drop one of them."
+        )
+
+
+def conditions(responses: pd.DataFrame) -> pd.DataFrame:
+    """Count what a table mixes: one row a model, explanation method and difficulty.
+
+    Parameters
+    ----------
+    responses : DataFrame
+        As :data:`RESPONSES`; main trials are counted.
+
+    Returns
+    -------
+    DataFrame
+        'model', 'explanation_method', 'difficulty', 'n_sessions', 'n_units',
+        'n_trials', sorted.
+    """
+    main = responses[responses["kind"] == "main"]
+    model = main["unit"].str.split("::").str[0].rename("model")
+    by = [model, main["explanation_method"], main["difficulty"]]
+    return (
+        main.groupby(by, sort=True)
+        .agg(
+            n_sessions=("session_id", "nunique"),
+            n_units=("unit", "nunique"),
+            n_trials=("unit", "size"),
+        )
+        .reset_index()
+    )
+
+
+def one_model(responses: pd.DataFrame, model: str | None = None) -> pd.DataFrame:
+    """Keep the rows of one model's sessions, or refuse a table that mixes models.
+
+    Parameters
+    ----------
+    responses : DataFrame
+        As :data:`RESPONSES`.
+    model : str, optional
+        May be left out where the main trials are of one model.
+
+    Raises
+    ------
+    DataContractError
+        There is no such model, or there are several and none was named.
+    """
+    own = responses["unit"].str.split("::").str[0]
+    main = responses["kind"] == "main"
+    found = sorted(own[main].unique())
+    if model is None and len(found) == 1:
+        return responses
+    if model not in found:
+        named = ", ".join(found) or "none"
+        what = (
+            f"There are answers to units of {len(found)} models"
+            if model is None
+            else f"No main trial is of the model {model!r}; there are answers to"
+            f" {len(found)}"
+        )
+        raise DataContractError(f"{what}: {named}. Name one of them.")
+    sessions = responses.loc[main & (own == model), "session_id"]
+    return responses[responses["session_id"].isin(sessions) & (~main | (own == model))]
 
 
 def write_response_csv(path: Path, table: pd.DataFrame) -> None:

@@ -1,5 +1,7 @@
 """Checking a table once, where it enters."""
 
+import csv
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -7,6 +9,8 @@ import pandera.pandas as pa
 from pandera.errors import SchemaErrors
 
 from data.errors import DataContractError
+
+_LONGEST_ROW = 1 << 20
 
 
 def checked(
@@ -65,9 +69,12 @@ def _what_failed(cases: pd.DataFrame, schema: pa.DataFrameSchema) -> str:
         )
     known = schema.columns.get(column)
     must = known.description if known is not None else check
+    remedy = "Mend the value, or leave the row out."
+    if re.fullmatch(r"-?\d+,\d+", str(value)):
+        remedy = "It has a decimal comma: export the table with decimal points."
     return (
         f"column {column!r} holds {value!s}{row}{more}; it must be {must or check}."
-        " Mend the value, or leave the row out."
+        f" {remedy}"
     )
 
 
@@ -77,9 +84,19 @@ def read_csv(path: Path, schema: pa.DataFrameSchema) -> pd.DataFrame:
     Raises
     ------
     DataContractError
-        There is no such file, it is no CSV, or it breaks the schema.
+        There is no such file, it is no CSV, it was cut off in the middle of a row, it
+        has decimal commas, or it breaks the schema.
     """
+    path = Path(path)
+    table = _cells(path, schema)
+    _refuse_a_cut_row(path, table)
+    _refuse_a_second_header(path, table)
+    return checked(table, schema, path)
+
+
+def _cells(path: Path, schema: pa.DataFrameSchema) -> pd.DataFrame:
     try:
+        _refuse_another_separator(path, schema)
         table = pd.read_csv(path, dtype="string", keep_default_na=False, na_values=[""])
     except FileNotFoundError as error:
         raise DataContractError(
@@ -90,10 +107,70 @@ def read_csv(path: Path, schema: pa.DataFrameSchema) -> pd.DataFrame:
         pd.errors.EmptyDataError,
         UnicodeDecodeError,
     ) as error:
+        raise DataContractError(_no_csv(path, str(error).strip())) from error
+    if not isinstance(table.index, pd.RangeIndex):
         raise DataContractError(
-            f"{path} is not a CSV with a header ({error}). Export the table again."
-        ) from error
-    return checked(table, schema, path)
+            f"{path} has more cells in its rows than columns in its header; they must"
+            " be as many. A decimal comma makes one cell two: export the table with"
+            " decimal points."
+        )
+    return table
+
+
+def _no_csv(path: Path, error: str) -> str:
+    if "EOF inside string" in error:
+        return (
+            f"{path} ends within a quoted cell; it was cut off. Copy or export the"
+            " whole table again."
+        )
+    if (
+        uneven := re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", error)
+    ) is not None:
+        header, line, cells = uneven.groups()
+        return (
+            f"{path} has {cells} cells in line {line} and {header} columns; they must"
+            " be as many. A decimal comma makes one cell two: export the table with"
+            " decimal points."
+        )
+    return f"{path} is not a CSV with a header ({error}). Export the table again."
+
+
+def _refuse_another_separator(path: Path, schema: pa.DataFrameSchema) -> None:
+    with path.open("rb") as file:
+        header = file.readline(_LONGEST_ROW).decode("utf-8", errors="replace").strip()
+    if set(header.split(",")) & set(schema.columns):
+        return
+    for separator, words in {";": "semicolons", "\t": "tabs"}.items():
+        if set(header.split(separator)) & set(schema.columns):
+            raise DataContractError(
+                f"{path} separates its columns with {words}; a CSV has commas, and"
+                " decimal points in its numbers. Export the table again."
+            )
+
+
+def _refuse_a_cut_row(path: Path, table: pd.DataFrame) -> None:
+    if table.empty or not table.iloc[-1:, -1].isna().all():
+        return
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - _LONGEST_ROW))
+        lines = file.read().decode("utf-8", errors="replace").splitlines()
+    cells = next(csv.reader(lines[-1:]), [])
+    if len(cells) < len(table.columns):
+        raise DataContractError(
+            f"{path} ends in the middle of data row {len(table)}; it was cut off. Copy"
+            " or export the whole table again."
+        )
+
+
+def _refuse_a_second_header(path: Path, table: pd.DataFrame) -> None:
+    again = (table.astype("str") == table.columns.to_numpy()).sum(axis=1)
+    own = sum(not str(name).startswith("Unnamed: ") for name in table.columns)
+    rows = (again == own).to_numpy()
+    if own > 1 and rows.any():
+        raise DataContractError(
+            f"{path} repeats its header in data row {int(rows.argmax()) + 1}: two"
+            " tables were put together. Give them one by one, or drop that row."
+        )
 
 
 def read_parquet(path: Path, schema: pa.DataFrameSchema) -> pd.DataFrame:

@@ -1,25 +1,20 @@
 """The released answers of Borowski et al. 2021, Experiment I, in our columns."""
 
-import pandas as pd
+from functools import cache
+
+from data.borowski import read_borowski
 
 CONDITIONS = ("natural", "optimized", "none_pre", "none_post")
 
+_NAME = "experiment_I_main_practice_catch_repeated_trials_preprocessed.csv"
+
 
 def borowski_answers(shared):
-    """One row an answer: 'unit', 'session_id' (a person), 'kind', 'condition' …"""
-    raw = pd.read_csv(
-        shared / "data/borowski2021_experiment1"
-        "/experiment_I_main_practice_catch_repeated_trials_preprocessed.csv"
-    )
-    raw = raw[raw["trial_type"].isin(["main", "practice"])]
-    kind = raw["trial_type"].mask(raw["catch_trial"], "catch")
-    return pd.DataFrame(
-        {
-            "unit": raw["unit_name"],
-            "session_id": raw["subject_id"].astype(str),
-            "kind": kind,
-            "condition": raw["instr_type"],
-            "correct": raw["correct"].astype(bool),
-            "confidence": raw["abs_conf_rating"],
-        }
-    )
+    """One row an answer, with the authors' names of the conditions."""
+    return _read(shared / "data/borowski2021_experiment1" / _NAME).copy()
+
+
+@cache
+def _read(path):
+    table = read_borowski(path).responses
+    return table.assign(condition=table["condition"].replace("synthetic", "optimized"))

@@ -102,6 +102,16 @@ def test_differences_are_of_means_and_lie_in_their_intervals(rng):
         assert row.ci_low < row.difference < row.ci_high
 
 
+def test_the_order_of_units_changes_nothing(rng):
+    units = table(GOLDEN["cases"][0]["groups"])
+    first, second = (
+        compare_groups(one, rng=np.random.default_rng(1), n_resamples=99)
+        for one in (units, units.sample(frac=1, random_state=3))
+    )
+    pd.testing.assert_frame_equal(first.pairs, second.pairs)
+    pd.testing.assert_frame_equal(first.groups, second.groups)
+
+
 def test_groups_stand_in_their_usual_order_and_others_by_name():
     assert group_order(["random", "b", "easiest", "a", "hardest", "a"]) == [
         "hardest",
@@ -143,9 +153,8 @@ def test_equal_scores_everywhere_are_not_ranked(rng):
     assert found.statistic is None
     assert found.pairs["p_holm"].isna().all()
     assert "every unit has the same HIS" in found.note
-    assert pair_sentences(found) == [
-        "a and b: no difference shown, 0.000 (no interval; Holm p unknown)"
-    ]
+    (sentence,) = pair_sentences(found)
+    assert sentence.startswith("a and b: no difference shown, 0.000 (no interval; Holm")
 
 
 def test_groups_without_any_spread_inside_differ_with_certainty(rng):

@@ -2,12 +2,19 @@ import json
 import math
 
 import numpy as np
+import pandas as pd
 import pingouin
 import pytest
 from pingouin import compute_esci
-from scipy.stats import spearmanr
+from scipy.stats import bootstrap, kendalltau, pearsonr, spearmanr
 
-from analysis.correlation import correlation
+from analysis.correlation import (
+    METHODS,
+    correlation,
+    correlation_by_model,
+    correlation_of_models,
+    model_means,
+)
 from data.published import read_borowski2021
 
 
@@ -36,7 +43,7 @@ def test_agreement_is_that_of_another_program(
     assert found.n_units == golden["n_units"]
 
 
-@pytest.mark.parametrize("method", ["pearson", "spearman"])
+@pytest.mark.parametrize("method", METHODS)
 def test_estimate_and_p_are_pingouins(method, rng):
     x, y = scores(rng)
     found = correlation(x, y, method=method, rng=rng, n_resamples=99)
@@ -62,6 +69,101 @@ def test_analytic_interval_of_spearman_is_bonett_and_wrights(rng):
     found = correlation(x, y, method="spearman", rng=rng, n_resamples=99)
     assert found.analytic_low == pytest.approx(math.tanh(math.atanh(rho) - half))
     assert found.analytic_high == pytest.approx(math.tanh(math.atanh(rho) + half))
+
+
+def test_analytic_interval_of_kendall_is_bonett_and_wrights(rng):
+    x, y = scores(rng, n=28)
+    tau = kendalltau(x, y).statistic
+    half = 1.959963984540054 * math.sqrt(0.437 / 24)
+    found = correlation(x, y, method="kendall", rng=rng, n_resamples=99)
+    assert found.analytic_low == pytest.approx(math.tanh(math.atanh(tau) - half))
+    assert found.analytic_high == pytest.approx(math.tanh(math.atanh(tau) + half))
+
+
+@pytest.mark.parametrize(
+    ("method", "other"),
+    [("pearson", pearsonr), ("spearman", spearmanr), ("kendall", kendalltau)],
+)
+def test_bootstrap_interval_is_that_of_scipys_own_function(method, other, rng):
+    x, y = scores(rng, n=25)
+    # Ties, as proportions of few answers have them.
+    x, y = x.round(1), y.round(1)
+    order = np.lexsort((y, x))
+    x, y = x[order], y[order]
+    theirs = bootstrap(
+        (x, y),
+        lambda a, b: other(a, b).statistic,
+        paired=True,
+        vectorized=False,
+        n_resamples=200,
+        rng=np.random.default_rng(3),
+    ).confidence_interval
+    ours = correlation(
+        x, y, method=method, rng=np.random.default_rng(3), n_resamples=200
+    )
+    assert [ours.ci_low, ours.ci_high] == pytest.approx(list(theirs), abs=1e-9)
+
+
+def test_kendalls_interval_needs_five_units(rng):
+    found = correlation([1, 2, 3, 4], [1, 2, 4, 3], method="kendall", rng=rng)
+    assert found.estimate is None
+    assert "at least 5 units; there are 4" in found.note
+
+
+def units_of_models(rng, means, n=20):
+    rows = [
+        (f"{model}::layer::{channel}", mean + rng.normal(0, 0.02), mean)
+        for model, mean in means.items()
+        for channel in range(n)
+    ]
+    table = pd.DataFrame(rows, columns=["unit", "his", "mis"])
+    return table.assign(mis=table["mis"] + rng.normal(0, 0.02, len(table)))
+
+
+def test_models_are_correlated_by_the_means_of_their_units(rng):
+    means = dict(zip("abcdef", (0.5, 0.58, 0.66, 0.74, 0.82, 0.9), strict=True))
+    units = units_of_models(rng, means)
+    found = correlation_of_models(units, method="pearson", rng=rng, n_resamples=99)
+    table = model_means(units)
+    assert table["model"].tolist() == list("abcdef")
+    assert table["n_units"].tolist() == [20] * 6
+    assert found.n_units == 6
+    assert found.estimate == pytest.approx(pearsonr(table["mis"], table["his"])[0])
+    assert found.estimate > 0.99
+
+
+def test_units_of_each_model_are_correlated_apart(rng):
+    units = units_of_models(rng, {"a": 0.6, "b": 0.9})
+    found = correlation_by_model(units, method="spearman", rng=rng, n_resamples=99)
+    own = units[units["unit"].str.startswith("b::")]
+    assert found["model"].tolist() == ["a", "b"]
+    assert found["estimate"][1] == pytest.approx(spearmanr(own["mis"], own["his"])[0])
+
+
+def test_a_single_model_is_no_correlation_of_models(rng):
+    units = units_of_models(rng, {"a": 0.6})
+    found = correlation_of_models(units, method="pearson", rng=rng)
+    assert found.estimate is None
+    assert found.note == (
+        "a correlation of models needs at least 4 of them; there is 1"
+    )
+
+
+def test_units_without_both_scores_count_for_no_model(rng):
+    units = units_of_models(rng, {"a": 0.6, "b": 0.7})
+    units.loc[0, "mis"] = np.nan
+    assert model_means(units)["n_units"].tolist() == [19, 20]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_order_of_units_changes_nothing(method, rng):
+    x, y = scores(rng)
+    shuffled = rng.permutation(len(x))
+    first, second = (
+        correlation(*pair, method=method, rng=np.random.default_rng(2), n_resamples=99)
+        for pair in ((x, y), (x[shuffled], y[shuffled]))
+    )
+    assert first == second
 
 
 def test_perfect_ranks_keep_spearman_at_one(rng):
@@ -128,13 +230,17 @@ def test_scores_of_different_length_are_refused(rng):
 
 
 def test_an_unknown_method_is_refused(rng):
-    with pytest.raises(ValueError, match="'method' is 'kendall'"):
-        correlation([1, 2, 3, 4], [1, 2, 4, 3], method="kendall", rng=rng)
+    with pytest.raises(ValueError, match="'method' is 'tau'"):
+        correlation([1, 2, 3, 4], [1, 2, 4, 3], method="tau", rng=rng)
 
 
-@pytest.mark.parametrize("method", ["pearson", "spearman"])
+@pytest.mark.parametrize("method", METHODS)
 def test_intervals_cover_the_truth_at_their_rate(method, rng):
-    truth = 0.6 if method == "pearson" else 6 / math.pi * math.asin(0.3)
+    truth = {
+        "pearson": 0.6,
+        "spearman": 6 / math.pi * math.asin(0.3),
+        "kendall": 2 / math.pi * math.asin(0.6),
+    }[method]
     runs, boot, analytic = 300, 0, 0
     for _ in range(runs):
         found = correlation(*scores(rng), method=method, rng=rng, n_resamples=499)

@@ -8,16 +8,8 @@ import pytest
 from analysis.agreement import agreement
 from analysis.calibration import calibration
 from analysis.inclusion import NO_CRITERIA
-from analysis.report import (
-    Report,
-    figures,
-    html_report,
-    json_report,
-    svg_of,
-    text_report,
-    write_json_report,
-    write_report,
-)
+from analysis.page import figures, html_report, svg_of, write_report
+from analysis.report import Report, json_report, text_report, write_json_report
 from analysis.wording import Check
 from data.errors import DataContractError
 from data.exclusion import IMI
@@ -123,7 +115,9 @@ def test_a_page_can_be_without_groups_criteria_and_calibration(report, tmp_path)
 
 
 def html_of(report):
-    return html_report(report, {n: svg_of(f) for n, f in figures(report).items()})
+    drawn = figures(report)
+    svgs = {name: svg_of(one.figure) for name, one in drawn.items()}
+    return html_report(report, drawn, svgs)
 
 
 def test_methods_say_what_is_simulated(report):
@@ -210,4 +204,4 @@ def test_a_requirement_on_an_unknown_number_fell_short():
 def test_figures_are_written_as_svg_without_a_date(report):
     drawn = figures(report)
     assert list(drawn) == ["scatter", "groups", "calibration", "funnel"]
-    assert "<dc:date>" not in svg_of(drawn["scatter"])
+    assert "<dc:date>" not in svg_of(drawn["scatter"].figure)

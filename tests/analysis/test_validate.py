@@ -57,11 +57,11 @@ def run(*arguments):
 def test_without_arguments_published_numbers_are_reproduced(capsys):
     assert run() == 0
     shown = capsys.readouterr().out
-    for expected in ("0.922", "0.629", "0.587", "0.820", "0.343", "0.390"):
+    for expected in ("0.922", "0.6293", "0.5866", "0.820", "0.3428", "0.3895"):
         assert expected in shown
     assert "not reproduced" not in shown
-    assert "8 of 8 numbers reproduced." in shown
-    for line in ("GoogLeNet      0.879    0.851 to 0.900  0.686", "ConvNeXT"):
+    assert "8 of 8 checkable claims reproduced; " in shown
+    for line in ("GoogLeNet      0.879    0.851 to 0.900  ab", "ConvNeXT", "SIMULATED"):
         assert line in shown
 
 
@@ -69,9 +69,9 @@ def test_a_changed_published_number_falls_short(monkeypatch, tmp_path, capsys):
     import data.published as published
 
     folder = shutil.copytree(published.FOLDER, tmp_path / "published")
-    path = folder / "borowski2021_experiment1_units.json"
+    path = folder / "claims.json"
     path.write_text(path.read_text().replace("0.6293", "0.7293"))
-    monkeypatch.setattr(published.read_borowski2021, "__defaults__", (folder,))
+    monkeypatch.setattr(published.read_claims, "__defaults__", (folder,))
     assert run() == 1
     shown = capsys.readouterr().out
     assert "not reproduced" in shown
@@ -82,10 +82,25 @@ def test_claims_are_written_with_their_verdicts(tmp_path):
     assert run("--json", tmp_path / "claims.json") == 0
     content = json.loads((tmp_path / "claims.json").read_text())
     assert content["format"] == "unitscope/claims"
-    kinds = [(claim["kind"], claim["verdict"]) for claim in content["claims"]]
+    checked = [claim for claim in content["claims"] if claim["checkable"]]
+    kinds = [(claim["kind"], claim["verdict"]) for claim in checked]
     assert (
         kinds == [("published", "reproduced")] * 2 + [("reference", "reproduced")] * 6
     )
+    names = {"claim", "source", "published", "ours", "ci_low", "ci_high", "tolerance"}
+    assert names <= set(checked[0])
+
+
+def test_a_claim_without_its_data_says_what_it_needs(tmp_path):
+    run("--json", tmp_path / "claims.json")
+    content = json.loads((tmp_path / "claims.json").read_text())
+    missing = [claim for claim in content["claims"] if not claim["checkable"]]
+    assert all(claim["ours"] is None for claim in missing)
+    assert {claim["verdict"] for claim in missing} >= {
+        "needs data: raw CSV of Experiment I (--borowski DIR)",
+        "needs data: raw CSV of Experiment II (--borowski DIR)",
+        "needs data: IMI’s responses_main.csv (--imi CSV)",
+    }
 
 
 @pytest.mark.parametrize(
@@ -115,9 +130,13 @@ def test_a_study_gives_a_report_and_all_numbers(made, tmp_path, capsys):
     out, numbers = tmp_path / "report", tmp_path / "numbers.json"
     arguments = [made / "export", made / "scores", "--out", out, "--json", numbers]
     assert run(*arguments, "--selection", made / "selection") == 0
-    assert f"Report: {out / 'report.html'}" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert printed.endswith(f"\nReport: {out / 'report.html'}\n")
+    told = (out / "report.txt").read_text()
+    assert printed == f"{told}\nReport: {out / 'report.html'}\n"
     assert {path.name for path in out.iterdir()} == {
         "report.html",
+        "report.txt",
         "report.json",
         "report.txt",
         "units.csv",
@@ -204,7 +223,8 @@ def test_a_csv_without_imis_columns_is_refused(copy, capsys):
     path = copy / "answers.csv"
     path.write_text("unit,correct\ntoy::a::0,True\n")
     line = refused(capsys, path, copy / "scores.csv")
-    assert "lacks the columns" in line
+    assert "unknown columns" in line
+    assert "a CSV of IMI or of Borowski et al. 2021" in line
 
 
 def test_a_real_row_with_text_in_a_number_is_refused(copy, shared, capsys):
@@ -219,7 +239,7 @@ def test_a_real_row_with_text_in_a_number_is_refused(copy, shared, capsys):
 def test_a_table_that_is_neither_export_nor_csv_is_refused(copy, capsys):
     path = copy / "export/responses.parquet"
     line = refused(capsys, path, copy / "scores.csv")
-    assert "must be a folder that 'unitscope export' wrote" in line
+    assert "Give the folder that it lies in" in line
 
 
 def test_an_export_of_another_version_is_refused(copy, capsys):
@@ -247,8 +267,9 @@ def test_an_error_leaves_nothing_written(copy, capsys):
     ("arguments", "said"),
     [
         (["--min-r", "0.5"], "--min-r needs RESPONSES and SCORES"),
-        (["--out", "report"], "--out needs RESPONSES and SCORES"),
         ([ROOT], "the scores are missing"),
+        ([ROOT, "--responses", ROOT], "the responses are given twice"),
+        ([ROOT, ROOT, "--borowski", ROOT], "give one of them"),
         ([ROOT, ROOT, "--min-r", "2"], "'2' is not a number in [-1, 1]"),
         ([ROOT, ROOT, "--min-r", "nan"], "'nan' is not a number in [-1, 1]"),
         ([ROOT, ROOT, "--min-r", "0,5"], "'0,5' is not a number in [-1, 1]"),
@@ -258,6 +279,67 @@ def test_arguments_that_make_no_sense_are_refused(arguments, said, capsys):
     with pytest.raises(SystemExit, match="2"):
         run(*arguments)
     assert said in capsys.readouterr().err
+
+
+def test_a_path_that_is_not_there_is_one_line(capsys):
+    assert run("nowhere", "nowhere") == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: nowhere does not exist.")
+
+
+def test_inputs_can_be_named(made, capsys):
+    run(made / "export", made / "scores")
+    by_place = capsys.readouterr().out
+    run("--responses", made / "export", "--scores", made / "scores")
+    assert capsys.readouterr().out == by_place
+
+
+@pytest.fixture(scope="module")
+def borowski(shared):
+    return shared / "data/borowski2021_experiment1"
+
+
+def test_the_claims_about_experiment_one_hold_on_its_raw_answers(
+    borowski, shared, tmp_path
+):
+    mis = shared / "data/googlenet_mis/googlenet_per_unit_mis_dreamsim_natural.csv"
+    path = tmp_path / "claims.json"
+    assert run("--borowski", borowski, "--scores", mis, "--json", path) == 0
+    claims = json.loads(path.read_text())["claims"]
+    checked = {one["claim"]: one for one in claims if one["checkable"]}
+    assert len(checked) == 23
+    for name, expected, two_se in (
+        ("natural", 0.922, 0.018),
+        ("synthetic", 0.82, 0.043),
+        ("no explanations", 0.431, 0.061),
+    ):
+        mean = checked[f"proportion correct, {name}, mean over participants"]
+        assert round(mean["ours"], 3) == expected
+        spread = checked[f"2 standard errors over participants, {name}"]
+        assert round(spread["ours"], 3) == two_se
+    needs = {one["verdict"] for one in claims if not one["checkable"]}
+    assert "needs data: raw CSV of Experiment I (--borowski DIR)" not in needs
+    assert "needs data: raw CSV of Experiment II (--borowski DIR)" in needs
+
+
+def test_a_changed_raw_answer_falls_short(borowski, tmp_path, capsys):
+    path = tmp_path / "answers.csv"
+    released = next(iter(borowski.glob("*main_practice*.csv")))
+    table = pd.read_csv(released, index_col=0)
+    main = (table["trial_type"] == "main") & (table["instr_type"] == "natural")
+    wrong = main & ~table["correct"]
+    table.loc[wrong, "correct"] = True
+    table.loc[wrong, "response"] = table["correct_response"]
+    sign = table["response"].map({"a": -1, "b": 1})
+    table["conf_rating"] = table["abs_conf_rating"] * sign
+    table.to_csv(path)
+    assert run("--borowski", tmp_path) == 1
+    assert "not reproduced" in capsys.readouterr().out
+
+
+def test_scores_that_no_claim_is_about_are_refused(made, capsys):
+    line = refused(capsys, "--scores", made / "scores.csv")
+    assert "holds scores of toy; claims are about GoogLeNet" in line
 
 
 def test_every_option_is_explained():

@@ -10,9 +10,9 @@ from data.imi import (
     imi_table,
     parse_details,
     read_imi,
-    responses_from_imi,
     write_imi,
 )
+from data.imi_responses import responses_from_imi
 from data.responses import RESPONSES, SESSIONS
 
 
@@ -74,6 +74,22 @@ def test_all_visible_real_rows_follow_the_rule_of_the_buttons(shared):
     assert (chose_right == (rows["choice"] == "b")).all()
 
 
+def test_the_real_trials_of_one_condition_name_its_units(shared, real_row):
+    path = shared / "data" / "imi_rows" / "imi_resnet50_natural_trial_units.csv"
+    real = pd.read_csv(path).drop_duplicates("row_in_2520")
+    row = read_imi(real_row)
+    table = pd.concat([row] * len(real), ignore_index=True).assign(
+        trial_index=real["row_in_2520"].to_numpy(),
+        rt=real["row_in_2520"].to_numpy(dtype=float),
+        **{name: real[name].to_numpy() for name in ("layer", "channel", "batch")},
+    )
+    own = responses_from_imi(table).responses
+    pairs = real[["layer", "channel"]].drop_duplicates()
+    assert own["unit"].nunique() == len(pairs) <= 80
+    assert own["unit"].str.startswith("resnet50::layer").all()
+    assert set(own["task_number"]) == set(range(11))
+
+
 @pytest.fixture
 def released(real_row):
     """Rows as the release has them, made from the real one."""
@@ -107,6 +123,60 @@ def test_the_condition_is_read_from_the_task_id_and_not_from_the_model(released)
     assert main["explanation_method"] == "synthetic"
     assert main["difficulty"] == "p95"
     assert main["unit"] == "resnet50::layer3_4_conv1::130"
+
+
+def test_the_columns_that_the_task_id_overrules_are_noted(released):
+    notes = " ".join(responses_from_imi(released).notes)
+    assert "'model' is not what 'task_id' names in 1 rows (resnet50 for" in notes
+    assert "resnet50_hard95); 'task_id' is used" in notes
+
+
+def test_a_file_without_participants_says_what_that_means(released):
+    assert "names no participants" in responses_from_imi(released).notes[0]
+
+
+def test_a_row_of_an_unknown_task_takes_its_sessions_explanations(released):
+    own = responses_from_imi(released.assign(task_id="mine-3")).responses
+    assert own["explanation_method"].tolist() == ["natural"] * 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"task_id": "mine-3", "mode": None}, "natural or optimized in data row 1"),
+        ({"task_id": "mine-3", "model": None}, "the model in data row 3"),
+        ({"layer": None}, r"the unit \('layer' and 'channel'\) in data row 3"),
+        ({"choice": "a"}, "'correct' does not follow from 'choice' in data row 1"),
+    ],
+)
+def test_what_can_not_be_told_is_not_guessed(released, changes, named):
+    with pytest.raises(DataContractError, match=named):
+        responses_from_imi(released.assign(**changes))
+
+
+def test_a_file_that_mixes_models_says_which(released):
+    other = released.assign(task_id="googlenet_natural-1", model="googlenet")
+    notes = responses_from_imi(pd.concat([released, other])).notes
+    assert any("models: googlenet, resnet50;" in note for note in notes)
+
+
+def test_a_session_that_is_shorter_than_the_others_is_noted(real_row):
+    row = read_imi(real_row)
+    whole = pd.concat(
+        [
+            row.assign(response_index=index, trial_index=trial, rt=1000 * index + trial)
+            for index in range(3)
+            for trial in range(4)
+        ]
+    )
+    notes = responses_from_imi(whole.iloc[:-1]).notes
+    assert "'resnet50_natural-61/2' with 3. It stands last: the file may" in notes[-1]
+    assert len(responses_from_imi(whole).notes) == len(notes) - 1
+
+
+def test_a_session_that_stands_there_twice_is_refused(released):
+    with pytest.raises(DataContractError, match=r"hard95_optimized-3/0' twice"):
+        responses_from_imi(pd.concat([released, released]))
 
 
 def test_catch_and_demo_rows_are_told_apart_from_main_rows(released):

@@ -1,0 +1,88 @@
+"""IMI's tests between models, on its answers or on unit scores like the published."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from analysis.comparison import GroupComparison, compare_groups
+from analysis.his import human_interpretability
+from analysis.simulated_scores import simulated_unit_scores
+
+PUBLISHED_LEVEL = 0.95
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ModelComparison:
+    """Which models people understand better than others, for one kind of explanation.
+
+    Attributes
+    ----------
+    explanation_method : str
+    models : DataFrame
+        One row a model: 'model', 'explanation_method', 'his', 'ci_low', 'ci_high',
+        'n_units'.
+    groups : GroupComparison
+        Kruskal–Wallis and Conover's test with Holm's correction over unit scores.
+    simulated : bool
+        Whether the unit scores were drawn from the published means, intervals and
+        numbers of units, instead of counted from answers.
+    """
+
+    explanation_method: str
+    models: pd.DataFrame = field(repr=False)
+    groups: GroupComparison
+    simulated: bool
+
+
+def compare_published_models(
+    table: pd.DataFrame, *, seed: int
+) -> tuple[ModelComparison, ...]:
+    """Compare models on simulated unit scores, one comparison a kind of explanation."""
+    found = []
+    for number, (method, own) in enumerate(table.groupby("explanation_method")):
+        rng = np.random.default_rng([seed, number])
+        scores = simulated_unit_scores(own, rng=rng)
+        columns = ["model", "explanation_method", "his", "ci_low", "ci_high", "n_units"]
+        found.append(
+            ModelComparison(
+                explanation_method=str(method),
+                models=own[columns].reset_index(drop=True),
+                groups=compare_groups(scores, rng=rng, level=PUBLISHED_LEVEL),
+                simulated=True,
+            )
+        )
+    return tuple(found)
+
+
+def compare_answered_models(
+    answers: pd.DataFrame, names: Mapping[str, str], *, seed: int
+) -> tuple[ModelComparison, ...]:
+    """Compare models on IMI's answers to the usual difficulty.
+
+    Parameters
+    ----------
+    answers : DataFrame
+        Main trials of IMI that count.
+    names : mapping
+        Model as the release names it to its name in the paper.
+    """
+    found = []
+    easy = answers[answers["difficulty"] == "easy"]
+    for number, (method, own) in enumerate(easy.groupby("explanation_method")):
+        rng = np.random.default_rng([seed, number])
+        units = human_interpretability(own)
+        model = units["unit"].str.partition("::")[0]
+        units["group"] = model.map(lambda one: names.get(one, one))
+        groups = compare_groups(units, rng=rng, level=PUBLISHED_LEVEL)
+        models = groups.groups.rename(columns={"group": "model"})
+        found.append(
+            ModelComparison(
+                explanation_method=str(method),
+                models=models.assign(explanation_method=str(method)),
+                groups=groups,
+                simulated=False,
+            )
+        )
+    return tuple(found)
