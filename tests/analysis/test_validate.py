@@ -138,7 +138,6 @@ def test_a_study_gives_a_report_and_all_numbers(made, tmp_path, capsys):
         "report.html",
         "report.txt",
         "report.json",
-        "report.txt",
         "units.csv",
         "figures",
     }
@@ -345,10 +344,3 @@ def test_scores_that_no_claim_is_about_are_refused(made, capsys):
 def test_every_option_is_explained():
     for action in build_parser()._actions:
         assert action.help
-
-
-def test_a_path_that_is_not_there_is_one_line(capsys):
-    assert run("nowhere", "nowhere") == 2
-    said = capsys.readouterr().err
-    assert said.startswith("error: nowhere does not exist.")
-    assert said.count("\n") == 1
