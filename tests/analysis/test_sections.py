@@ -72,6 +72,7 @@ NAMES = [
     "course",
     "mixed_model",
     "multiverse",
+    "plan",
 ]
 
 
