@@ -28,7 +28,8 @@ def units_drawn(found: Agreement, *, simulated: bool) -> Drawn:
         "Each point is a unit; bars are Wilson 95% intervals of its HIS. On the"
         " diagonal a unit’s tasks are solved as often as the machine expects. The band"
         " is the ceiling: it holds about 95% of the HIS that chance alone would give if"
-        " each unit’s true proportion correct were its MIS (as many answers as the median"
+        " each unit’s true proportion correct were its MIS (as many answers as the"
+        " median"
         f" unit has: {int(found.units['n_trials'].median())})."
     )
     r, ceiling = found.correlations[0].estimate, found.ceiling.correlation
