@@ -16,7 +16,7 @@ NODE_IS_NEW = command -v npm && node -e 'const [major, minor] = \
 WITH_NODE = { $(NODE_IS_NEW); } >/dev/null 2>&1 || \
 	PATH="$(CURDIR)/.venv/bin:$$PATH"; export PATH;
 
-.PHONY: setup check fix test serve
+.PHONY: setup check fix test serve coverage
 .DELETE_ON_ERROR:
 
 setup: .venv/.installed experiment_server/static/bundle/.built \
@@ -77,6 +77,11 @@ test: check
 
 serve: setup
 	.venv/bin/unitscope serve $(STUDY)
+
+# How often each 95% interval holds the truth: a thousand simulated studies, minutes.
+coverage: .venv/.installed
+	OMP_NUM_THREADS=1 .venv/bin/python -m analysis.coverage --studies 1000 \
+		--out analysis/coverage.md
 
 
 # The demo: every step of the README, in order, on real photographs and a trained

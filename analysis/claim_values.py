@@ -193,7 +193,7 @@ def participants_mean(evidence: Evidence, where: Where, seed: int) -> Found:
     """Proportion correct, mean over participants."""
     answers = _cell(evidence, where)
     if answers.empty:
-        return Found(value=None, basis="no answers in this cell")
+        return Found(value=None, basis="answers in this cell")
     found = participant_mean(answers, level=LEVEL)
     return Found(
         value=found.mean,
@@ -207,7 +207,7 @@ def two_standard_errors(evidence: Evidence, where: Where, seed: int) -> Found:
     """Twice the standard error of the participants' mean."""
     answers = _cell(evidence, where)
     if answers["participant_id"].nunique() < 2:
-        return Found(value=None, basis="a standard error needs two participants")
+        return Found(value=None, basis="two participants or more")
     found = participant_mean(answers, level=LEVEL)
     return Found(value=found.two_se, basis=f"{found.n_participants} participants")
 
@@ -268,7 +268,7 @@ def model_his(evidence: Evidence, where: Where, seed: int) -> Found:
     """HIS of a model: mean over its units."""
     answers = _imi_cell(evidence, where)
     if answers.empty:
-        return Found(value=None, basis="no answers to this model in the CSV")
+        return Found(value=None, basis="answers to this model")
     score = condition_score(
         human_interpretability(answers), rng=_rng(seed, 0), level=LEVEL
     )
@@ -284,7 +284,7 @@ def model_proportion(evidence: Evidence, where: Where, seed: int) -> Found:
     """Proportion correct of all answers to a model."""
     answers = _imi_cell(evidence, where)
     if answers.empty:
-        return Found(value=None, basis="no answers to this model in the CSV")
+        return Found(value=None, basis="answers to this model")
     counted = pd.DataFrame(
         {"n_correct": [answers["correct"].sum()], "n_trials": [len(answers)]}
     )
@@ -305,6 +305,9 @@ def n_main(evidence: Evidence, where: Where, seed: int) -> Found:
 
 def n_confidence(evidence: Evidence, where: Where, seed: int) -> Found:
     """Count the answers of one confidence."""
+    of_model = {name: own for name, own in where.items() if name != "confidence"}
+    if _imi_cell(evidence, of_model).empty:
+        return Found(value=None, basis="answers to this model")
     n = len(_imi_cell(evidence, where))
     return Found(value=n, basis=f"{n} answers")
 

@@ -94,8 +94,15 @@ def _claim(
         ci_low=found.low,
         ci_high=found.high,
         basis=found.basis,
-        needs=" and ".join(DATA_WORDS[name] for name in missing) or None,
+        needs=_needs(missing, found),
     )
+
+
+def _needs(missing: Sequence[str], found: Found) -> str | None:
+    if missing:
+        return " and ".join(DATA_WORDS[name] for name in missing)
+    # The data are there, but not what this claim is about.
+    return found.basis if found.value is None else None
 
 
 def claims_hold(claims: Sequence[Claim]) -> bool:

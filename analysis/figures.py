@@ -27,8 +27,9 @@ def units_drawn(found: Agreement, *, simulated: bool) -> Drawn:
     caption = (
         "Each point is a unit; bars are Wilson 95% intervals of its HIS. On the"
         " diagonal a unit’s tasks are solved as often as the machine expects. The band"
-        " is the ceiling: it holds 95% of the HIS that chance alone would give if each"
-        " unit’s true proportion correct were its MIS (as many answers as the median"
+        " is the ceiling: it holds about 95% of the HIS that chance alone would give if"
+        " each unit’s true proportion correct were its MIS (as many answers as the"
+        " median"
         f" unit has: {int(found.units['n_trials'].median())})."
     )
     r, ceiling = found.correlations[0].estimate, found.ceiling.correlation

@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit
 from scipy.stats import t as student_t
+from threadpoolctl import threadpool_limits
 
 from analysis.comparison import group_order
 from analysis.crossed import crossed_contrast
@@ -110,20 +111,23 @@ def mixed_model(main: pd.DataFrame, *, level: float = 0.95) -> MixedModel:
         main["unit"],
         participants if _repeats(participants) else None,
     )
-    fit = fit_crossed(crossed)
+    known = crossed.n_participants > 0
+    # For matrices of a few hundred rows, more threads cost far more than they bring.
+    with threadpool_limits(limits=1):
+        fit = fit_crossed(crossed)
+        unit_interval = sd_interval(crossed, fit, 0, level=level)
+        participant_interval = (
+            sd_interval(crossed, fit, 1, level=level) if known else None
+        )
     terms = _terms(fit, design, level, min(n_levels))
     cells = _cells(main, participants, design, fit, level, min(n_levels))
-    unit_interval = sd_interval(crossed, fit, 0, level=level)
-    known = crossed.n_participants > 0
     return MixedModel(
         terms=terms,
         cells=cells,
         sd_unit=fit.sds[0],
         sd_participant=fit.sds[1] if known else None,
         sd_unit_interval=unit_interval,
-        sd_participant_interval=(
-            sd_interval(crossed, fit, 1, level=level) if known else None
-        ),
+        sd_participant_interval=participant_interval,
         disagreements=_disagreements(main, participants, terms, cells, design, level),
         baselines=design.baselines,
         n_trials=len(main),

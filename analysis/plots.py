@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
-from scipy.stats import binom
+from scipy.stats import norm
 
 from analysis.calibration import Calibration
 from analysis.comparison import GroupComparison, group_order
@@ -73,7 +73,7 @@ def style() -> Iterator[None]:
 def scatter_figure(units: pd.DataFrame, *, simulated: bool, said: str = "") -> Figure:
     """Plot HIS against MIS, one point a unit with its Wilson interval.
 
-    The band holds 95% of the HIS that units would have if their true proportion
+    The band holds about 95% of the HIS that units would have if their true proportion
     correct were their MIS, with as many answers as the median unit has.
 
     Parameters
@@ -239,7 +239,8 @@ def _reference_lines(axes: Axes) -> None:
 
 def _ceiling_band(axes: Axes, n_trials: int) -> None:
     true = np.linspace(0, 1, 201)
-    low, high = (binom.ppf(q, n_trials, true) / n_trials for q in (0.025, 0.975))
+    half = norm.ppf(0.975) * np.sqrt(true * (1 - true) / max(n_trials, 1))
+    low, high = np.clip(true - half, 0, 1), np.clip(true + half, 0, 1)
     axes.fill_between(true, low, high, color=SKY, alpha=0.18, linewidth=0, zorder=-1)
 
 

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from analysis.blocks import Drawn, Section, Table, records
+from analysis.blocks import Drawn, Section, Table, numbers_of, records
 from analysis.cells import CELL_WORDS, cell_label
 from analysis.imi_models import ModelComparison
 from analysis.pairwise import compact_letters
 from analysis.plot_scores import cells_figure, models_figure
-from analysis.wording import interval, number, omnibus
+from analysis.within import PairedConditions, WithinComparison
+from analysis.wording import counted, interval, number, omnibus, probability
 
 
 def cells_section(table: pd.DataFrame, notes: Sequence[str]) -> Section:
@@ -153,3 +154,34 @@ def _models_table(behind: pd.DataFrame) -> Table:
     columns = ("95% interval", "letters")
     header = ("model", "natural", *columns, "synthetic", *columns, "units")
     return Table(header=header, rows=tuple(rows))
+
+
+def within_section(people: WithinComparison, units: PairedConditions) -> Section:
+    """Show the conditions that the same people and the same units met."""
+    rows = tuple(
+        (
+            f"{row['condition_a']} less {row['condition_b']}",
+            number(row["difference"]),
+            interval(row["ci_low"], row["ci_high"]),
+            probability(row["p_holm"]),
+        )
+        for row in people.pairs.to_dict("records")
+    )
+    paired = interval(units.ci_low, units.ci_high) or "no interval"
+    return Section(
+        name="within",
+        title="Experiment I: conditions within people and within units",
+        said=(
+            f"Friedman: chi² ({people.df}) = {number(people.statistic, 2)},"
+            f" {probability(people.p_value)}, Kendall’s W = {number(people.kendall_w)}"
+            f" over {counted(people.n_blocks, 'participant')}; pairs by Conover’s test"
+            " with Holm’s correction.",
+            f"Over the same units, HIS is {number(units.difference)} ({paired}) higher"
+            f" with {units.condition_a} than with {units.condition_b} explanations.",
+        ),
+        tables=(
+            Table(header=("pair", "difference", "95% interval", "Holm p"), rows=rows),
+        ),
+        numbers={"people": numbers_of(people), "units": numbers_of(units)},
+        brief=False,
+    )

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from analysis.agreement import agreement
@@ -13,11 +14,17 @@ from analysis.claim_values import Evidence
 from analysis.claims import published_claims
 from analysis.claims_page import ClaimsReport
 from analysis.evidence import IMI_MODELS, read_evidence, read_experiments
+from analysis.his import human_interpretability
 from analysis.imi_models import compare_answered_models, compare_published_models
 from analysis.inclusion import NO_CRITERIA
-from analysis.published_sections import cells_section, models_section
+from analysis.published_sections import (
+    cells_section,
+    models_section,
+    within_section,
+)
 from analysis.report import Report
 from analysis.study import fingerprint, study_sections
+from analysis.within import compare_paired, compare_within, participant_scores
 from data.published import read_borowski2021, read_claims, read_imi_model_scores
 from data.responses import Responses
 
@@ -91,7 +98,24 @@ def published_sections(
         )
         notes = [note for one in experiments.values() for note in one.notes]
         sections.append(cells_section(cells(main), notes))
+    if evidence.borowski_experiment1 is not None:
+        sections.append(_within(evidence.borowski_experiment1, seed))
     return tuple(sections)
+
+
+def _within(main: pd.DataFrame, seed: int) -> Section:
+    rng = np.random.default_rng(seed)
+    his = [
+        human_interpretability(own).assign(explanation_method=method)
+        for method, own in main.groupby("explanation_method")
+        if method != "none"
+    ]
+    return within_section(
+        compare_within(participant_scores(main), rng=rng),
+        compare_paired(
+            pd.concat(his, ignore_index=True), "natural", "synthetic", rng=rng
+        ),
+    )
 
 
 def model_names() -> dict[str, str]:

@@ -16,6 +16,7 @@ from analysis.machine_sections import machine_sections
 from analysis.model_sections import model_section
 from analysis.multiverse import multiverse
 from analysis.people_sections import people_sections
+from analysis.planning_sections import plan_section, tau_section
 from analysis.report import Report
 from analysis.sections import multiverse_section
 from analysis.wording import Check
@@ -139,14 +140,18 @@ def study_sections(
         criteria=criteria,
         seed=seed,
     )
+    tau = tau_section(found, scores, seed=seed)
+    plan = plan_section(found)
     depth = depth_section(found.units, table, seed=seed)
     return (
         *machine_sections(found, table, scores, others or {}, seed=seed),
+        *((tau,) if tau is not None else ()),
         *group_sections(found, seed=seed),
         *((depth,) if depth is not None else ()),
         *people_sections(found, own, seed=seed),
         model_section(found.inclusion.main),
         multiverse_section(outcomes),
+        *((plan,) if plan is not None else ()),
     )
 
 

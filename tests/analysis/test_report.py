@@ -136,7 +136,7 @@ def test_the_page_holds_every_unit_exclusion_and_method(report, written):
         assert unit in body
     assert "fewer than 80% of catch trials right" in body
     assert "s000" in body
-    assert "Conover’s test with Holm’s correction. All intervals" in body
+    assert "with Holm’s correction, Holm (1979). All intervals" in body
     assert "Seed 0." in body
 
 

@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -61,7 +62,7 @@ def test_without_arguments_published_numbers_are_reproduced(capsys):
         assert expected in shown
     assert "not reproduced" not in shown
     assert "8 of 8 checkable claims reproduced; " in shown
-    for line in ("GoogLeNet      0.879    0.851 to 0.900  ab", "ConvNeXT", "SIMULATED"):
+    for line in ("GoogLeNet      0.879    0.851 to 0.900  a", "ConvNeXT", "SIMULATED"):
         assert line in shown
 
 
@@ -146,7 +147,7 @@ def test_a_study_gives_a_report_and_all_numbers(made, tmp_path, capsys):
     assert [row["group"] for row in content["groups"]["groups"]] == ["x", "y", "z"]
     assert set(content["made_from"]) == {"responses", "scores", "selection"}
     assert content["calibration"]["n_trials"] == 108
-    assert "MIS is given by encoder toy, tau 0.16." in content["methods"]
+    assert "is given by encoder toy, tau 0.16." in content["methods"]
 
 
 def test_scores_can_be_a_plain_table(made, capsys):
@@ -319,6 +320,32 @@ def test_the_claims_about_experiment_one_hold_on_its_raw_answers(
     needs = {one["verdict"] for one in claims if not one["checkable"]}
     assert "needs data: raw CSV of Experiment I (--borowski DIR)" not in needs
     assert "needs data: raw CSV of Experiment II (--borowski DIR)" in needs
+
+
+def test_a_report_of_claims_holds_cells_models_and_the_studies(
+    borowski, tmp_path, capsys
+):
+    out = tmp_path / "report"
+    assert run("--borowski", borowski, "--out", out) == 0
+    printed = capsys.readouterr().out
+    told = (out / "report.txt").read_text()
+    assert printed == f"{told}\nReport: {out / 'report.html'}\n"
+    content = json.loads((out / "claims.json").read_text())
+    cells = {one["explanation_method"]: one for one in content["cells"]["cells"]}
+    assert round(cells["natural"]["proportion_correct"], 3) == 0.922
+    assert round(cells["none"]["two_se"], 3) == 0.061
+    assert content["models"]["simulated_unit_scores"]
+    assert "unit scores SIMULATED with the published" in told
+    assert content["within"]["people"]["n_blocks"] == 10
+    page = (out / "report.html").read_text()
+    linked = set(re.findall(r'href="([^"#]+)"', page))
+    assert linked == {
+        "experiment_1_natural/report.html",
+        "experiment_1_synthetic/report.html",
+    }
+    for one in linked:
+        study = (out / one).with_suffix(".json")
+        assert json.loads(study.read_text())["n_counted_sessions"] == 10
 
 
 def test_a_changed_raw_answer_falls_short(borowski, tmp_path, capsys):
