@@ -9,11 +9,19 @@ CURRENCIES: Mapping[str, str] = MappingProxyType({"GBP": "£", "USD": "$"})
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """A number that others set, with where and when it was read."""
+    """A number that others set.
+
+    Attributes
+    ----------
+    value : float
+    source : str
+    read_on : str or None
+        When the page was read; None for what papers and released code give.
+    """
 
     value: float
     source: str
-    read_on: str
+    read_on: str | None = None
 
 
 PLATFORM_FEES: Mapping[str, Setting] = MappingProxyType(
@@ -48,8 +56,10 @@ ADVISED_PAY: Mapping[str, Setting] = MappingProxyType(
 )
 SESSION_MINUTES = Setting(
     value=11.2,
-    source="IMI: 2.79 USD at 15 USD an hour, for 40 main and 5 catch trials",
-    read_on="2026-09-20",
+    source=(
+        "derived: 2.79 USD for 40 main and 5 catch trials (IMI's released script) at"
+        " the 15 USD an hour that Zimmermann et al. 2024 aimed at"
+    ),
 )
 SESSION_TRIALS = 40
 """Main trials that :data:`SESSION_MINUTES` is for."""
@@ -57,8 +67,10 @@ FIXED_MINUTES = 2.0
 """Of a session: consent, instructions and practice, whatever its length."""
 EXCLUDED = Setting(
     value=0.25,
-    source="IMI: 1,323 sessions counted, of more than 1,800 participants",
-    read_on="2026-09-20",
+    source=(
+        "derived, rough: IMI's first release has 1,323 sessions that count, from more"
+        " than 1,800 participants"
+    ),
 )
 
 

@@ -152,7 +152,7 @@ def page(coverage: pd.DataFrame, power: pd.DataFrame, *, command: str) -> str:
     lines = [
         "# Coverage of 95% intervals",
         "",
-        f"Made by `{command}`.",
+        f"Made by `{command}` (`make coverage`).",
         "",
         f"Each study: {d.n_units} units, {d.answers_per_unit} answers each, sessions of"
         f" at most {d.main_trials} main trials ({d.n_participants} participants). HIS"

@@ -376,7 +376,7 @@ def pilot_variances(
         source=(
             f"the pilot, {which}: mixed model of {fit.n_trials} answers of"
             f" {fit.n_participants} participants to {fit.n_units} units"
-            + (f". {simulated}" if simulated else "")
+            + (f". {simulated.rstrip('.')}" if simulated else "")
         ),
     )
 

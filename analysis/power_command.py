@@ -337,7 +337,7 @@ def text_plan(plan: "PowerPlan") -> list[str]:
         f" {pay.vat:.0%}; {pay.excluded:.0%} of paid sessions do not count.",
         f"Widths are means over {plan.n_simulations} simulated studies (seed"
         f" {plan.seed}) ± standard error, of 95% intervals for new units and new"
-        " participants (r: new units).",
+        " participants (r: Fisher's, for new units).",
     ]
 
 

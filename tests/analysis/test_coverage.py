@@ -66,5 +66,5 @@ def test_the_planted_reliability_is_that_of_many_answers(rng):
 def test_the_page_names_its_command(table):
     power = power_table(n_studies=20, seed=0)
     text = page(table, power, command="the command")
-    assert "Made by `the command`." in text
+    assert "Made by `the command` (" in text
     assert text.count("\n| ") >= len(table) + len(power) + 2
