@@ -4,7 +4,7 @@
 PYTHON ?= python3
 STUDY ?= artifacts/demo/study
 
-SOURCES = data stimuli mis experiment_server analysis tests unitscope.py
+SOURCES = data stimuli mis experiment_server analysis benchmarks tests unitscope.py
 CLIENT = experiment_server/client
 CHROMIUM = experiment_server/chromium
 PICTURES = stimuli/pictures
@@ -82,7 +82,6 @@ serve: setup
 coverage: .venv/.installed
 	OMP_NUM_THREADS=1 .venv/bin/python -m analysis.coverage --studies 1000 \
 		--out analysis/coverage.md
-
 
 # The demo: every step of the README, in order, on real photographs and a trained
 # network. Each step is a file that the next one needs, so nothing is done twice.
