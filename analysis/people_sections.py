@@ -66,9 +66,9 @@ def scores_section(
         name="scores",
         title="HIS, and how far it would move",
         said=(
-            "Over units: with other units and the same people, as IMI published it."
-            " Over people: with other people and the same units. Over both: with other"
-            " people and other units.",
+            "Over units: with other units and the same participants, as IMI published"
+            " it. Over participants: with others and the same units. Over both: with"
+            " other participants and other units.",
             *(f"{note.capitalize()}." for note in notes),
         ),
         tables=tuple(tables),
@@ -99,7 +99,8 @@ def _score_rows(table: pd.DataFrame, what: str) -> Table:
                 ),
             )
         )
-    header = (what, "units", "people", "HIS", "over units", "over people", "over both")
+    intervals = ("over units", "over participants", "over both")
+    header = (what, "units", "participants", "HIS", *intervals)
     return Table(header=header, rows=tuple(rows))
 
 
@@ -161,7 +162,7 @@ def reliability_section(
             alike.note or f"{alike.n_participants} participants",
         ),
         (
-            "two people both right or both wrong",
+            "two participants both right or both wrong",
             number(alike.observed),
             "",
             f"{number(alike.expected)} by chance",
@@ -295,8 +296,8 @@ def times_section(
     header = ("answers", "n", "median in ms", "middle half")
     within = interval(found.difference_low_ms, found.difference_high_ms, 0)
     said = [
-        "People took"
-        f" {number(found.difference_ms, 0)} ms longer when wrong than when right"
+        "Wrong answers took"
+        f" {number(found.difference_ms, 0)} ms longer than right ones"
         f" ({within or 'no interval'}; {probability(found.p_value)}; mean over"
         f" {counted(found.n_compared, 'participant')} of the difference of their"
         " medians)."
