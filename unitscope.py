@@ -1,5 +1,6 @@
 """The command line: a table of command to module, imported only when called."""
 
+import os
 import sys
 from importlib import import_module
 
@@ -55,6 +56,9 @@ def main(argv: list[str] | None = None) -> int:
         near = near_names(name, COMMANDS)
         sys.stderr.write(f"error: {name!r} is no command. {near}\n")
         return 2
+    # Threads that wait must not spin: beside another program on the same cores, torch
+    # was eleven times slower for it. It has to stand before torch is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     module, _ = COMMANDS[name]
     return int(import_module(module).main(rest))
 
