@@ -181,6 +181,7 @@ def _take_part(
         recognition=Recognition(study),
         n_threads=arguments.threads,
         screenshot=arguments.screenshot,
+        finished=finished,
     )
     # Careful people sit at the browsers: their sessions are meant to count.
     careful = [person for person in people if person.careless is None]

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,6 +58,8 @@ class Crowd:
         Of the sessions in a browser.
     screenshot : Path or None
         Where a picture of a main trial goes.
+    finished : mapping of str to int
+        Sessions that a person ended in an earlier run, by name.
     """
 
     server: str
@@ -66,6 +68,7 @@ class Crowd:
     n_threads: int = 4
     pace: Pace = HUMAN
     screenshot: Path | None = None
+    finished: Mapping[str, int] = field(default_factory=dict)
 
     def run(
         self,
@@ -123,7 +126,10 @@ class Crowd:
                 client, person, self.observer, self.recognition, stopped=stop.is_set
             )
             try:
-                walk.join(has_window=person.name not in browsing)
+                walk.join(
+                    part=self.finished.get(person.name, 0) + 1,
+                    has_window=person.name not in browsing,
+                )
             except StudyFullError:
                 break
             walks.append(walk)
@@ -157,7 +163,7 @@ class Crowd:
 
     def _again(self, joined: Sequence[HttpWalk], tally: Tally) -> None:
         for walk in joined:
-            if walk.person.careless != "takes_part_twice":
+            if walk.person.careless != "takes_part_twice" or walk.part == 2:
                 continue
             try:
                 if walk.join(part=2):

@@ -159,6 +159,23 @@ def test_the_same_seed_gives_the_same_answers_however_many_walk_at_once(
     pd.testing.assert_frame_equal(*answers)
 
 
+def test_who_was_cut_off_between_two_sessions_takes_part_twice_and_not_thrice(
+    study, tmp_path
+):
+    url = f"sqlite:///{tmp_path / 'answers.sqlite'}"
+    people = draw_people(8, n_careless=8, seed=5, ability=1.0, kinds=list(CARELESS))
+    twice = next(one for one in people if one.careless == "takes_part_twice")
+    with served(study.folder, url) as server, httpx.Client(base_url=server) as client:
+        observer = TableObserver("guess", None)
+        walk = HttpWalk(client, twice, observer, Recognition(study))
+        walk.join()
+        walk.run()
+    options = ["--database", url, "--sessions", "8", "--careless", "8", "--seed", "5"]
+    command = [str(study.folder), "--serve", "--observer", "guess", *options]
+    assert main(command) == 0
+    assert read(study, url).sessions["participant_id"].value_counts().max() == 2
+
+
 @pytest.mark.slow
 def test_a_killed_simulation_goes_on_where_it_was(study, table, tmp_path):
     url = f"sqlite:///{tmp_path / 'answers.sqlite'}"
