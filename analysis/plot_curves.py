@@ -7,7 +7,17 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.plots import BLUE, DARK, GREEN, GREY, ORANGE, PURPLE, VERMILION, style
+from analysis.plots import (
+    BLUE,
+    DARK,
+    GREEN,
+    GREY,
+    JOINED,
+    ORANGE,
+    PURPLE,
+    VERMILION,
+    style,
+)
 from analysis.trend import LayerTrend
 
 LOOKS = (
@@ -78,12 +88,8 @@ def depth_figure(trends: Sequence[LayerTrend]) -> Figure:
                 fmt=f"{marker}-",
                 color=colour,
                 ecolor=(colour, 0.4),
-                elinewidth=0.9,
-                linewidth=0.8,
-                markersize=4.5,
-                markeredgecolor="white",
-                markeredgewidth=0.5,
                 label=trend.model,
+                **JOINED,
             )
         axes.axhline(0.5, color=GREY, linewidth=0.8, linestyle=(0, (1, 2)), zorder=0)
         low = min(float(trend.layers["score"].min()) for trend in trends)
@@ -111,11 +117,7 @@ def proportions_drawn(
         fmt="o-",
         color=BLUE,
         ecolor=(BLUE, 0.5),
-        elinewidth=0.9,
-        linewidth=0.8,
-        markersize=4.5,
-        markeredgecolor="white",
-        markeredgewidth=0.5,
+        **JOINED,
     )
     axes.axhline(0.5, color=GREY, linewidth=0.8, linestyle=(0, (1, 2)), zorder=0)
     axes.annotate(

@@ -62,6 +62,17 @@ _STYLE: Mapping[str, Any] = MappingProxyType(
     }
 )
 
+JOINED: Mapping[str, Any] = MappingProxyType(
+    {
+        "elinewidth": 0.9,
+        "linewidth": 0.8,
+        "markersize": 4.5,
+        "markeredgecolor": "white",
+        "markeredgewidth": 0.5,
+    }
+)
+"""How points with intervals look that a line joins."""
+
 
 @contextmanager
 def style() -> Iterator[None]:
@@ -204,11 +215,7 @@ def calibration_figure(found: Calibration, *, simulated: bool) -> Figure:
             fmt="o-",
             color=BLUE,
             ecolor=(BLUE, 0.5),
-            elinewidth=0.9,
-            linewidth=0.8,
-            markersize=4.5,
-            markeredgecolor="white",
-            markeredgewidth=0.5,
+            **JOINED,
         )
         low = min(0.45, float(bins["probability"].min()) - 0.03)
         axes.set(
