@@ -1,9 +1,11 @@
 /** The instructions: each page beside a real trial with the part it speaks of. */
 
+import "./instructions.css";
+
 import type { Atlases } from "./atlases";
 import { element, paragraphs } from "./dom";
 import { say } from "./messages";
-import { TrialView } from "./trial_view";
+import { type Looks, TrialView } from "./trial_view";
 import type { InstructionPage, Trial } from "./types";
 
 export interface Viewing {
@@ -17,13 +19,13 @@ export async function instruct(
   pages: readonly InstructionPage[],
   example: Trial,
   atlases: Atlases,
-  levels: number,
+  looks: Omit<Looks, "name">,
 ): Promise<Viewing[]> {
   const { bitmap } = await atlases.get(example.image);
   const viewings: Viewing[] = [];
   let index = 0;
   while (index < pages.length) {
-    const view = new TrialView(example, bitmap, levels, `example-${index}`);
+    const view = new TrialView(example, bitmap, { ...looks, name: `example-${index}` });
     view.reveal();
     view.highlight(pages[index]!.highlight);
     view.root.inert = true;

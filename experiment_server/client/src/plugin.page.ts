@@ -3,7 +3,8 @@
 import { initJsPsych } from "jspsych";
 
 import { loadAtlas } from "./atlases";
-import "./style.css";
 import { TwoGroupsChoicePlugin } from "./trial_plugin";
+// Last, because it says where the trial stands on such a page.
+import "./plugin.css";
 
 Object.assign(window, { unitscope: { initJsPsych, loadAtlas, TwoGroupsChoicePlugin } });

@@ -71,6 +71,8 @@ export async function runSession(
       return atlas;
     }),
     confidence_levels: () => session.state.settings.confidence_levels,
+    keys: () => session.state.settings.keys ?? true,
+    wording: () => session.state.settings.wording ?? {},
     lock: () => session.state.settings.lock_ms,
     feedback_delay: () => session.state.settings.feedback_delay_ms,
     feedback_duration: () => session.state.settings.feedback_ms,

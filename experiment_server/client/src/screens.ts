@@ -45,8 +45,11 @@ async function instructions(
 ): Promise<void> {
   const { instructions: given, settings } = session.state;
   if (!given) throw new Error("no-instructions");
-  const levels = settings.confidence_levels;
-  const viewings = await instruct(host, given.pages, given.example, atlases, levels);
+  const viewings = await instruct(host, given.pages, given.example, atlases, {
+    levels: settings.confidence_levels,
+    keys: settings.keys ?? true,
+    wording: settings.wording ?? {},
+  });
   await session.instructed(viewings);
 }
 

@@ -1,5 +1,7 @@
 /** The participant's page: finds the session, or offers to start one, and runs it. */
 
+import "./pages.css";
+
 import { insist, Refusal } from "./api";
 import { element } from "./dom";
 import { type Entry, readEntry } from "./entry";
@@ -11,7 +13,6 @@ import { runSession, showProblem } from "./run";
 import { forever } from "./screens";
 import { Session } from "./session";
 import { Store } from "./store";
-import "./style.css";
 import type { StudyInfo } from "./types";
 import { Watch } from "./watch";
 

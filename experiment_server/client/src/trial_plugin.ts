@@ -9,11 +9,14 @@ import {
 } from "jspsych";
 
 import type { Atlas } from "./atlases";
+import { display as displayNow, learnRefresh } from "./display";
 import { element } from "./dom";
 import { keyAnswer } from "./keys";
+import { show } from "./onset";
 import { type Place, TrialView } from "./trial_view";
-import type { Input, Onset, Row } from "./types";
-import { delay, nextFrame } from "./waiting";
+import type { Display, Input, Onset, Row } from "./types";
+import { delay } from "./waiting";
+import type { Wording } from "./wording";
 
 /** What the participant did, before it is stored. */
 export interface Response {
@@ -22,6 +25,7 @@ export interface Response {
   rt: number;
   input: Input;
   onset: Onset;
+  display: Display;
   shown_at: string;
 }
 
@@ -32,12 +36,17 @@ const info = {
     /** Address of the atlas: one image that holds all images of the trial. */
     image: { type: ParameterType.STRING, default: undefined },
     /** Atlas positions, in pixels: cell (side of a square), left and right (lists of
-     * [x, y]), upper and lower ([x, y]), instruction (null or {choose: row}). */
+     * [x, y], of any lengths, 0 too), upper and lower ([x, y]), instruction (null or
+     * {choose: row}). */
     place: { type: ParameterType.OBJECT, default: undefined },
-    /** Fetches and decodes an atlas: address to {bitmap, decode_ms}. */
+    /** Fetches and decodes an atlas: address to {bitmap (ImageBitmap), decode_ms}. */
     load_image: { type: ParameterType.FUNCTION, default: undefined },
     /** Number of confidence steps in each row, 2 to 6. */
     confidence_levels: { type: ParameterType.INT, default: 3 },
+    /** Whether keys give answers too, and stand on the buttons. */
+    keys: { type: ParameterType.BOOL, default: true },
+    /** Texts in place of the page's own, by the names of messages/en.json. */
+    wording: { type: ParameterType.OBJECT, default: {} },
     /** Answers are refused for this long after onset, in ms. */
     lock: { type: ParameterType.INT, default: 0 },
     /** Stores the response; resolves with {correct} where there is feedback, or null.
@@ -61,8 +70,11 @@ const info = {
     rt: { type: ParameterType.FLOAT },
     /** "mouse", "keyboard" or "touch". */
     input: { type: ParameterType.STRING },
-    /** How the onset was taken, with its quality: {method, lag_ms, frame_ms, decode_ms}. */
+    /** How the onset was taken, with its quality: {method, lag_ms, element_ms, frame_ms,
+     * decode_ms}. */
     onset: { type: ParameterType.OBJECT },
+    /** {width, height, device_pixel_ratio, zoom, fullscreen, refresh_hz}. */
+    display: { type: ParameterType.OBJECT },
     /** UTC time of the onset, ISO 8601. */
     shown_at: { type: ParameterType.STRING },
     /** null where there was no feedback. */
@@ -70,15 +82,17 @@ const info = {
   },
 } as const satisfies PluginInfo;
 
+const NOTHING_SHOWN: Onset = {
+  method: "none",
+  lag_ms: null,
+  element_ms: null,
+  frame_ms: null,
+  decode_ms: null,
+};
+
 type Info = typeof info;
 /** Parameters as jsPsych hands them over, with defaults filled in. */
 type Given = Required<TrialType<Info>>;
-
-interface Painted {
-  onset_ms: number;
-  frame_ms: number;
-  paint_ms: () => number | null;
-}
 
 export class TwoGroupsChoicePlugin implements JsPsychPlugin<Info> {
   static readonly info = info;
@@ -92,28 +106,34 @@ export class TwoGroupsChoicePlugin implements JsPsychPlugin<Info> {
     onLoad?: () => void,
   ): Promise<void> {
     const trial = parameters as Given;
+    void learnRefresh();
     const atlas = (await trial.load_image(trial.image)) as Atlas;
     TwoGroupsChoicePlugin.#nShown += 1;
     const name = `trial-${TwoGroupsChoicePlugin.#nShown}`;
-    const place = trial.place as Place;
-    const view = new TrialView(place, atlas.bitmap, trial.confidence_levels, name);
+    const view = new TrialView(trial.place as Place, atlas.bitmap, {
+      levels: trial.confidence_levels,
+      name,
+      keys: trial.keys,
+      wording: trial.wording as Wording,
+    });
     display.replaceChildren(view.root);
     while (trial.is_covered()) await delay(50);
-    const painted = await show(view, name);
+    const shown = await show(() => view.reveal(), name);
     trial.on_shown?.(view.root);
-    const shown_at = new Date().toISOString();
     onLoad?.();
-    await delay(painted.onset_ms + trial.lock - performance.now());
-    const answer = await answered(view, trial.confidence_levels, trial.is_covered);
+    await delay(shown.onset_ms + trial.lock - performance.now());
+    const answer = await answered(view, trial);
     view.choose(answer.chosen);
     const response: Response = {
       chosen: answer.chosen,
       confidence: answer.confidence,
-      rt: Math.max(0, answer.at_ms - painted.onset_ms),
+      rt: Math.max(0, answer.at_ms - shown.onset_ms),
       input: answer.input,
-      onset: onsetOf(painted, atlas.decode_ms),
-      shown_at,
+      onset: shown.quality(atlas.decode_ms),
+      display: displayNow(),
+      shown_at: new Date(performance.timeOrigin + shown.onset_ms).toISOString(),
     };
+    shown.release();
     const correct = await this.#conclude(view, trial, response);
     this.jsPsych.finishTrial({ ...response, correct });
   }
@@ -144,7 +164,8 @@ export class TwoGroupsChoicePlugin implements JsPsychPlugin<Info> {
       confidence: randomization.randomInt(1, trial.confidence_levels),
       rt: trial.lock + randomization.sampleExGaussian(900, 200, 0.002, true),
       input: "mouse",
-      onset: { method: "none", lag_ms: null, frame_ms: null, decode_ms: null },
+      onset: NOTHING_SHOWN,
+      display: displayNow(),
       shown_at: new Date().toISOString(),
       ...given,
     };
@@ -168,46 +189,6 @@ export class TwoGroupsChoicePlugin implements JsPsychPlugin<Info> {
   }
 }
 
-/**
- * Paint the trial and return when that was.
- *
- * It is laid out unseen, revealed in one style change two frames later, and its onset
- * is the time stamp of the frame after that.
- */
-async function show(view: TrialView, name: string): Promise<Painted> {
-  let paint_ms: number | null = null;
-  const observer = new PerformanceObserver((entries) => {
-    for (const entry of entries.getEntries()) {
-      const { identifier, renderTime } = entry as PerformanceEntry & {
-        identifier: string;
-        renderTime: number;
-      };
-      if (identifier === name && renderTime > 0) {
-        paint_ms = renderTime;
-        observer.disconnect();
-      }
-    }
-  });
-  if (PerformanceObserver.supportedEntryTypes.includes("element")) {
-    observer.observe({ type: "element" });
-  }
-  await nextFrame();
-  const revealed_ms = await nextFrame();
-  view.reveal();
-  const onset_ms = await nextFrame();
-  return { onset_ms, frame_ms: onset_ms - revealed_ms, paint_ms: () => paint_ms };
-}
-
-function onsetOf(painted: Painted, decode_ms: number): Onset {
-  const paint_ms = painted.paint_ms();
-  return {
-    method: paint_ms === null ? "next_frame" : "next_frame+element_timing",
-    lag_ms: paint_ms === null ? null : Math.abs(paint_ms - painted.onset_ms),
-    frame_ms: painted.frame_ms,
-    decode_ms,
-  };
-}
-
 interface Answered {
   chosen: Row;
   confidence: number;
@@ -216,16 +197,12 @@ interface Answered {
 }
 
 /** Open the buttons and keys, wait for one of them, and close them. */
-function answered(
-  view: TrialView,
-  levels: number,
-  isCovered: () => boolean,
-): Promise<Answered> {
+function answered(view: TrialView, trial: Given): Promise<Answered> {
   const listening = new AbortController();
   const { signal } = listening;
   return new Promise((resolve) => {
     const take = (answer: Answered): void => {
-      if (isCovered()) return;
+      if (trial.is_covered()) return;
       listening.abort();
       view.open(false);
       resolve(answer);
@@ -244,11 +221,12 @@ function answered(
         { signal },
       );
     }
+    if (!trial.keys) return;
     document.addEventListener(
       "keydown",
       (event) => {
         const { altKey, ctrlKey, metaKey, repeat, code, timeStamp } = event;
-        const answer = keyAnswer(code, levels);
+        const answer = keyAnswer(code, trial.confidence_levels);
         if (altKey || ctrlKey || metaKey || repeat || !answer) return;
         take({ ...answer, input: "keyboard", at_ms: timeStamp });
       },

@@ -1,14 +1,28 @@
 /** The screen of one trial: two groups of examples, two queries, two rows of buttons. */
 
+import "./trial.css";
+
 import { drawCell, element, line } from "./dom";
 import { keyLabel } from "./keys";
-import { say } from "./messages";
+import type { MessageName } from "./messages";
 import type { Highlight, Point, Row, Trial } from "./types";
+import { type Say, saying, type Wording } from "./wording";
 
 export type Place = Pick<
   Trial,
   "cell" | "left" | "right" | "upper" | "lower" | "instruction"
 >;
+
+/** What a trial looks like beside its pictures. */
+export interface Looks {
+  /** Number of confidence steps in each row. */
+  levels: number;
+  /** Name under which the browser reports when the trial was painted. */
+  name: string;
+  /** Whether the buttons tell which keys give their answers; by default they do. */
+  keys?: boolean;
+  wording?: Wording;
+}
 
 /** What the instructions point at. */
 interface Part {
@@ -19,31 +33,38 @@ interface Part {
 export class TrialView {
   readonly root: HTMLElement;
   readonly buttons: HTMLButtonElement[] = [];
-  readonly continueButton = element(
-    "button",
-    { type: "button", class: "continue", "data-action": "continue" },
-    say("button.continue"),
-  );
+  readonly continueButton: HTMLButtonElement;
+  readonly #say: Say;
   readonly #middle = element("div", { class: "middle" });
   readonly #queries: Record<Row, HTMLElement>;
   readonly #parts: Partial<Record<Highlight, Part>>;
 
   /** Build a trial that is laid out but not visible. */
-  constructor(place: Place, atlas: ImageBitmap, levels: number, name: string) {
-    const left = group("left", place.left, place.cell, atlas);
-    const right = group("right", place.right, place.cell, atlas);
+  constructor(place: Place, atlas: ImageBitmap, looks: Looks) {
+    const { levels, keys, name } = looks;
+    this.#say = saying(looks.wording ?? {});
+    this.continueButton = element(
+      "button",
+      { type: "button", class: "continue", "data-action": "continue" },
+      this.#say("button.continue"),
+    );
+    const left = this.#group("left", place.left, place.cell, atlas);
+    const right = this.#group("right", place.right, place.cell, atlas);
     this.#queries = {
-      upper: query("upper", place.upper, place.cell, atlas),
-      lower: query("lower", place.lower, place.cell, atlas),
+      upper: this.#query("upper", place.upper, place.cell, atlas),
+      lower: this.#query("lower", place.lower, place.cell, atlas),
     };
-    const rows = { upper: this.#row("upper", levels), lower: this.#row("lower", levels) };
+    const { upper, lower } = this.#queries;
+    const rows = {
+      upper: this.#row("upper", levels, keys ?? true),
+      lower: this.#row("lower", levels, keys ?? true),
+    };
     const question = element(
       "p",
       { class: "question", elementtiming: name },
-      ...line(say(questionOf(place))),
+      ...line(this.#say(questionOf(place))),
     );
-    this.#middle.append(arrow());
-    const { upper, lower } = this.#queries;
+    this.#middle.append(this.#arrow());
     const answers = element(
       "div",
       { class: "answers" },
@@ -54,14 +75,14 @@ export class TrialView {
     const centre = element("div", { class: "centre" }, upper, answers, lower);
     const layout = element("div", { class: "layout" }, question, left, centre, right);
     this.root = element("div", { class: "trial" }, layout);
-    const columns = Math.max(1, Math.ceil(Math.sqrt(place.right.length)));
-    const cells = Math.ceil(place.right.length / columns);
+    const grids = [gridOf(place.left.length), gridOf(place.right.length)];
+    const columns = grids.reduce((sum, grid) => sum + grid.columns, 0);
     layout.style.setProperty("--columns", String(columns));
-    layout.style.setProperty("--rows", String(cells));
+    layout.style.setProperty("--rows", String(Math.max(1, ...grids.map((one) => one.rows))));
     layout.style.setProperty("--levels", String(levels));
     this.#parts = {
-      left: { outlined: [left] },
-      right: { outlined: [right] },
+      left: { outlined: left ? [left] : [] },
+      right: { outlined: right ? [right] : [] },
       question: { outlined: [question] },
       queries: { outlined: [upper, lower] },
       upper_buttons: { outlined: [rows.upper], lit: [upper] },
@@ -93,7 +114,7 @@ export class TrialView {
     const word = element(
       "span",
       { class: `word ${verdict}`, role: "status" },
-      say(`trial.${verdict}`),
+      this.#say(`trial.${verdict}`),
     );
     this.#middle.replaceChildren(word);
   }
@@ -112,9 +133,10 @@ export class TrialView {
     if (part === "frame") this.choose("upper");
   }
 
-  #row(row: Row, levels: number): HTMLElement {
+  #row(row: Row, levels: number, keys: boolean): HTMLElement {
     const buttons = Array.from({ length: levels }, (_, index) => {
       const confidence = index + 1;
+      const name = this.#say(`trial.button_${row}`, { confidence, n_levels: levels });
       return element(
         "button",
         {
@@ -123,46 +145,65 @@ export class TrialView {
           disabled: true,
           "data-row": row,
           "data-confidence": confidence,
-          "aria-label": say(`trial.button_${row}`, { confidence, n_levels: levels }),
+          "aria-label": name,
+          "aria-keyshortcuts": keys ? keyLabel(row, confidence) : undefined,
         },
         element("span", { class: "number" }, String(confidence)),
-        element("span", { class: "key" }, keyLabel(row, confidence)),
+        keys ? element("span", { class: "key" }, keyLabel(row, confidence)) : null,
       );
     });
     this.buttons.push(...buttons);
     return element("div", { class: `choices ${row}` }, ...buttons);
   }
+
+  /** Return a side's examples under their title; null where it has none. */
+  #group(
+    side: "left" | "right",
+    cells: readonly Point[],
+    cell: number,
+    atlas: ImageBitmap,
+  ): HTMLElement | null {
+    if (cells.length === 0) return null;
+    const images = cells.map((from, index) =>
+      image(this.#say(`trial.image_${side}`, { number: index + 1 }), from, cell, atlas),
+    );
+    const grid = element("div", { class: "cells" }, ...images);
+    grid.style.setProperty("--across", String(gridOf(cells.length).columns));
+    const title = this.#say(`trial.${side}`);
+    return element(
+      "section",
+      { class: `group ${side}`, "aria-label": title },
+      element("h2", {}, title),
+      grid,
+    );
+  }
+
+  #query(row: Row, from: Point, cell: number, atlas: ImageBitmap): HTMLElement {
+    const name = this.#say(`trial.image_${row}`);
+    return element("div", { class: `query ${row}` }, image(name, from, cell, atlas));
+  }
+
+  #arrow(): HTMLElement {
+    return element(
+      "span",
+      { class: "arrow" },
+      element("span", { class: "arrow-words" }, this.#say("trial.more_confident")),
+      element("span", { class: "arrow-line", "aria-hidden": "true" }),
+    );
+  }
 }
 
-function questionOf(place: Place): "trial.question" | `trial.choose_${Row}` {
-  return place.instruction
-    ? `trial.choose_${place.instruction.choose}`
-    : "trial.question";
+/** The question is about the right examples, or about what there is. */
+function questionOf({ instruction, left, right }: Place): MessageName {
+  if (instruction) return `trial.choose_${instruction.choose}`;
+  if (right.length > 0) return "trial.question";
+  return left.length > 0 ? "trial.question_left" : "trial.question_none";
 }
 
-function group(
-  side: "left" | "right",
-  cells: readonly Point[],
-  cell: number,
-  atlas: ImageBitmap,
-): HTMLElement {
-  const images = cells.map((from, index) =>
-    image(say(`trial.image_${side}`, { number: index + 1 }), from, cell, atlas),
-  );
-  return element(
-    "section",
-    { class: `group ${side}`, "aria-label": say(`trial.${side}`) },
-    element("h2", {}, say(`trial.${side}`)),
-    element("div", { class: "cells" }, ...images),
-  );
-}
-
-function query(row: Row, from: Point, cell: number, atlas: ImageBitmap): HTMLElement {
-  return element(
-    "div",
-    { class: `query ${row}` },
-    image(say(`trial.image_${row}`), from, cell, atlas),
-  );
+/** As many columns as make the grid a square, or nearly. */
+function gridOf(n: number): { columns: number; rows: number } {
+  const columns = Math.ceil(Math.sqrt(n));
+  return { columns, rows: n === 0 ? 0 : Math.ceil(n / columns) };
 }
 
 function image(
@@ -174,13 +215,4 @@ function image(
   const canvas = element("canvas", { role: "img", "aria-label": name });
   drawCell(canvas, atlas, from, cell);
   return canvas;
-}
-
-function arrow(): HTMLElement {
-  return element(
-    "span",
-    { class: "arrow" },
-    element("span", { class: "arrow-words" }, say("trial.more_confident")),
-    element("span", { class: "arrow-line", "aria-hidden": "true" }),
-  );
 }

@@ -1,0 +1,76 @@
+/** When a trial appeared on the screen, and how well that is known. */
+
+import type { Onset } from "./types";
+import { nextFrame } from "./waiting";
+
+/** A trial that has been revealed. */
+export interface Shown {
+  /** The moment that response times count from, on the clock of performance.now(). */
+  onset_ms: number;
+  /** What is known of the onset so far; the browser's report comes a little later. */
+  quality(decode_ms: number | null): Onset;
+  /** Stop waiting for the browser's report. */
+  release(): void;
+}
+
+interface ElementTiming extends PerformanceEntry {
+  identifier: string;
+  renderTime: number;
+}
+
+/**
+ * Reveal what is laid out unseen, and tell when it was painted.
+ *
+ * Two frames after layout, one style change reveals all of it. Its onset is the time
+ * stamp of the frame after that: the first moment at which what was painted for the
+ * frame before can be on the screen. `name` is the elementtiming attribute of a text
+ * that is revealed too; where the browser has Element Timing, it reports when that
+ * text, and with it the frame, was presented.
+ */
+export async function show(reveal: () => void, name: string): Promise<Shown> {
+  const report = reportOf(name);
+  await nextFrame();
+  const revealed_ms = await nextFrame();
+  reveal();
+  const onset_ms = await nextFrame();
+  return {
+    onset_ms,
+    quality: (decode_ms) => {
+      const presented_ms = report.presented_ms();
+      const element_ms = presented_ms === null ? null : presented_ms - onset_ms;
+      return {
+        method: element_ms === null ? "next_frame" : "next_frame+element_timing",
+        lag_ms: element_ms,
+        element_ms,
+        frame_ms: onset_ms - revealed_ms,
+        decode_ms,
+      };
+    },
+    release: report.release,
+  };
+}
+
+function reportOf(name: string): {
+  presented_ms: () => number | null;
+  release: () => void;
+} {
+  let presented_ms: number | null = null;
+  if (!PerformanceObserver.supportedEntryTypes?.includes("element")) {
+    return { presented_ms: () => null, release: () => undefined };
+  }
+  const note = (entries: PerformanceEntryList): void => {
+    for (const { identifier, renderTime } of entries as ElementTiming[]) {
+      if (identifier === name && renderTime > 0) presented_ms = renderTime;
+    }
+  };
+  const observer = new PerformanceObserver((list) => note(list.getEntries()));
+  observer.observe({ type: "element" });
+  return {
+    presented_ms: () => {
+      // What the browser has noted but not handed over yet.
+      note(observer.takeRecords());
+      return presented_ms;
+    },
+    release: () => observer.disconnect(),
+  };
+}
