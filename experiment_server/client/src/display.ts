@@ -1,7 +1,19 @@
 /** What the participant's display is like while a trial is open. */
 
-import type { Display } from "./types";
 import { nextFrame } from "./waiting";
+
+export interface Display {
+  /** Of the window's inside, in CSS pixels. */
+  width: number;
+  height: number;
+  device_pixel_ratio: number;
+  /** Ratio to the zoom at the session's start, 1 is the same; null where nobody
+   * measures it. */
+  zoom: number | null;
+  fullscreen: boolean;
+  /** Frames a second; null until it is measured. */
+  refresh_hz: number | null;
+}
 
 const N_FRAMES = 60;
 

@@ -9,12 +9,12 @@ import {
 } from "jspsych";
 
 import type { Atlas } from "./atlases";
-import { display as displayNow, learnRefresh } from "./display";
+import { type Display, display as displayNow, learnRefresh } from "./display";
 import { element } from "./dom";
 import { keyAnswer } from "./keys";
 import { show } from "./onset";
 import { type Place, TrialView } from "./trial_view";
-import type { Display, Input, Onset, Row } from "./types";
+import type { Input, Onset, Row } from "./types";
 import { delay } from "./waiting";
 import type { Wording } from "./wording";
 
