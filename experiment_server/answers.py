@@ -9,7 +9,7 @@ from data.studies import Study
 from experiment_server.completion import judge
 from experiment_server.flow import Step, following
 from experiment_server.ledger import lease_end, move, screen_of
-from experiment_server.messages import Answer
+from experiment_server.messages import Answer, Display, Onset
 from experiment_server.presentations import (
     add_main_block,
     add_practice_round,
@@ -17,6 +17,7 @@ from experiment_server.presentations import (
 )
 from experiment_server.refusals import Refusal
 from experiment_server.screens import n_practice_trials
+from experiment_server.sessions import taken_over
 from experiment_server.settings import ServerSettings
 from experiment_server.tables import AnswerRecord, PresentationRecord, SessionRecord
 
@@ -28,11 +29,18 @@ def record_answer(
     record: SessionRecord,
     answer: Answer,
     now: datetime,
+    *,
+    is_newest: bool = True,
 ) -> tuple[bool, bool | None]:
     """Store an answer once and move the session on.
 
     A browser that loses its connection after the commit sends its answer again; the
     first one stands.
+
+    Parameters
+    ----------
+    is_newest : bool
+        Whether it comes from the session's newest visit; only that may store one.
 
     Returns
     -------
@@ -47,6 +55,9 @@ def record_answer(
         is not one of the study's levels.
     """
     stored = db.get(AnswerRecord, (record.session_id, answer.sequence))
+    is_repeat = stored is not None and stored.idempotency_key == answer.idempotency_key
+    if not (is_newest or is_repeat):
+        raise taken_over()
     if stored is not None:
         _check_repeat(stored, answer)
         shown = db.get(PresentationRecord, (record.session_id, answer.sequence))
@@ -112,7 +123,7 @@ def _check_new(
 def _answer_record(
     shown: PresentationRecord, answer: Answer, *, correct: bool, now: datetime
 ) -> AnswerRecord:
-    onset = answer.onset
+    onset, display = answer.onset or Onset(method=""), answer.display or Display()
     return AnswerRecord(
         session_id=shown.session_id,
         trial_index=shown.trial_index,
@@ -123,11 +134,20 @@ def _answer_record(
         rt_ms=answer.rt_ms,
         time_elapsed_ms=answer.time_elapsed_ms,
         input=answer.input,
-        interrupted=answer.interrupted,
-        onset_method=onset.method if onset else None,
-        onset_lag_ms=onset.lag_ms if onset else None,
-        frame_ms=onset.frame_ms if onset else None,
-        decode_ms=onset.decode_ms if onset else None,
+        interrupted=answer.interrupted or shown.interrupted,
+        onset_method=onset.method or None,
+        onset_lag_ms=onset.lag_ms,
+        frame_ms=onset.frame_ms,
+        decode_ms=onset.decode_ms,
+        element_ms=onset.element_ms,
+        window_width=display.width,
+        window_height=display.height,
+        device_pixel_ratio=display.device_pixel_ratio,
+        zoom=display.zoom,
+        fullscreen=display.fullscreen,
+        refresh_hz=display.refresh_hz,
+        n_focus_losses=answer.n_focus_losses,
+        n_hidden=answer.n_hidden,
         shown_at=answer.shown_at,
         answered_at=now,
     )

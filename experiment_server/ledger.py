@@ -55,7 +55,7 @@ def free_slot(db: Session, study: Study) -> int:
         All slots are held.
     """
     held = set(db.scalars(select(SessionRecord.slot).where(SessionRecord.holds_slot)))
-    order = session_rng(study, 0, "slots").permutation(len(study.slots))
+    order = session_rng(study, None, "slots").permutation(len(study.slots))
     for slot in order:
         if int(slot) not in held:
             return int(slot)

@@ -16,6 +16,8 @@ from pydantic import (
 from experiment_server.flow import Screen
 
 Milliseconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
+SignedMilliseconds = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0, le=10_000)]
 
 
 def _mended(value: object) -> object:
@@ -33,6 +35,15 @@ def _storable(value: str) -> str:
 
 Text = Annotated[str, AfterValidator(_storable)]
 FreeText = Annotated[str, BeforeValidator(_mended)]
+
+
+def _uuid(value: str) -> str:
+    return str(UUID(value))
+
+
+Key = Annotated[str, Field(max_length=36), AfterValidator(_uuid)]
+"""A UUID that the client makes, so that a repeat of its request is known as one."""
+
 Position = tuple[int, int]
 Row = Literal["upper", "lower"]
 
@@ -60,6 +71,9 @@ class Window(Message):
 class Join(Message):
     """Start a session, or go on with the participant's own."""
 
+    join_key: Key | None = Field(
+        None, description="a UUID, new per press of the start button; repeats are safe"
+    )
     participant: Text | None = Field(
         None, min_length=1, max_length=200, description="the recruiter's name for them"
     )
@@ -71,6 +85,12 @@ class Join(Message):
         max_length=64,
         description="name of a simulated observer; marks the session for ever",
     )
+    window: Window | None = None
+
+
+class Resume(Message):
+    """Go on with the session of a token, here and nowhere else."""
+
     window: Window | None = None
 
 
@@ -108,16 +128,34 @@ class Onset(Message):
     """How well the trial's first frame is known."""
 
     method: Text = Field(max_length=32)
-    lag_ms: Milliseconds | None = None
+    lag_ms: SignedMilliseconds | None = Field(
+        None, description="from the frame that times count from to the reported one"
+    )
     frame_ms: Milliseconds | None = None
     decode_ms: Milliseconds | None = None
+    element_ms: SignedMilliseconds | None = Field(
+        None, description="Element Timing's render time less the onset"
+    )
+
+
+class Display(Message):
+    """Where the trial was shown, as far as the browser tells."""
+
+    width: float | None = Field(None, ge=0, le=100_000)
+    height: float | None = Field(None, ge=0, le=100_000)
+    device_pixel_ratio: float | None = Field(None, gt=0, le=100)
+    zoom: float | None = Field(
+        None, gt=0, le=100, description="1: as at the session's start"
+    )
+    fullscreen: bool | None = None
+    refresh_hz: float | None = Field(None, gt=0, le=10_000)
 
 
 class Answer(Message):
     """What the participant chose, posted at once and again until acknowledged."""
 
     sequence: int = Field(ge=0, description="the trial's")
-    idempotency_key: str = Field(max_length=36, description="a UUID, new per answer")
+    idempotency_key: Key = Field(description="a UUID, new per answer")
     chosen: Row
     confidence: int = Field(ge=1, description="1 (low) to settings.confidence_levels")
     rt_ms: Milliseconds = Field(description="from the frame that showed the trial")
@@ -129,14 +167,14 @@ class Answer(Message):
         False, description="the page was loaded anew while the trial was open"
     )
     onset: Onset | None = None
+    display: Display | None = None
+    n_focus_losses: Count | None = Field(None, description="during this trial")
+    n_hidden: Count | None = Field(
+        None, description="how often the page was hidden during this trial"
+    )
     shown_at: str | None = Field(
         None, max_length=32, description="ISO 8601 with its offset from UTC"
     )
-
-    @field_validator("idempotency_key")
-    @classmethod
-    def _is_a_uuid(cls, value: str) -> str:
-        return str(UUID(value))
 
     @field_validator("shown_at")
     @classmethod
@@ -146,11 +184,39 @@ class Answer(Message):
         return value
 
 
-class Events(Message):
-    """What happened to the page since the last post."""
+class Event(Message):
+    """One thing that happened to the page, in jsPsych's form and numbered."""
 
-    focus_losses: int = Field(0, ge=0, le=10_000)
-    reloads: int = Field(0, ge=0, le=10_000)
+    number: int = Field(
+        ge=0, le=10_000_000, description="running number within the visit"
+    )
+    event: Literal[
+        "blur",
+        "focus",
+        "fullscreenenter",
+        "fullscreenexit",
+        "hidden",
+        "visible",
+        "resize",
+        "zoom",
+        "offline",
+        "online",
+        "image_retry",
+        "storage_denied",
+        "taken_over",
+        "pagehide",
+    ]
+    trial: int | None = Field(
+        None, ge=0, le=100_000, description="sequence of the trial that was open"
+    )
+    time_ms: Milliseconds
+    value: float | None = Field(None, ge=-1e9, le=1e9, allow_inf_nan=False)
+
+
+class Events(Message):
+    """What happened to the page; an event that comes again is stored once."""
+
+    events: list[Event] = Field(default_factory=list, max_length=100)
     window: Window | None = None
 
 
@@ -272,8 +338,14 @@ class State(Reply):
     consent: ConsentReply | None = None
     instructions: InstructionsReply | None = None
     trial: TrialReply | None = None
-    upcoming: list[str] = Field(
-        default_factory=list, description="images of the next trials, to load ahead"
+    upcoming: list[TrialReply] = Field(
+        default_factory=list,
+        description="the next trials, up to a screen between; they may be shown while"
+        " an answer is on its way",
+    )
+    ahead: list[str] = Field(
+        default_factory=list,
+        description="images that may be loaded now: of the open trial and the next two",
     )
     practice: PracticeReply | None = None
     score: ScoreReply | None = None

@@ -38,3 +38,10 @@ def upgrade(connection: Connection, revision: str = "head") -> None:
     config = _config()
     config.attributes["connection"] = connection
     command.upgrade(config, revision)
+
+
+def downgrade(connection: Connection, revision: str) -> None:
+    """Take steps back within the connection's transaction; what they added is lost."""
+    config = _config()
+    config.attributes["connection"] = connection
+    command.downgrade(config, revision)

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from data.files import bytes_hash
 from data.studies import (
+    Cells,
     Polarity,
     Presentation,
     Side,
@@ -21,11 +22,18 @@ from experiment_server.tables import PresentationRecord, SessionRecord
 
 
 def session_rng(
-    study: Study, number: int, purpose: str, index: int = 0
+    study: Study, record: SessionRecord | None, purpose: str, index: int = 0
 ) -> np.random.Generator:
-    """Return a generator for one purpose of one session."""
+    """Return a generator for one purpose of one session, or of the study (None).
+
+    The session's own key goes in: who has the program and the study's seed can't
+    compute what another person, or they themselves, will be shown.
+    """
     words = int(bytes_hash(purpose.encode())[:16], 16)
-    return np.random.default_rng([study.header.seed or 0, number, words, index])
+    seeds = [study.header.seed or 0, record.number if record else 0, words, index]
+    if record is not None and record.draw_key is not None:
+        seeds.append(int(record.draw_key, 16))
+    return np.random.default_rng(seeds)
 
 
 def image_name() -> str:
@@ -89,7 +97,7 @@ def add_practice_round(
     db: Session, study: Study, record: SessionRecord, *, number: int, first: int
 ) -> None:
     """Store round ``number`` (from 1), whose first trial has the index ``first``."""
-    rng = session_rng(study, record.number, "practice", number)
+    rng = session_rng(study, record, "practice", number)
     _add(db, study, record, draw_practice(study, rng), first=first, practice=number)
 
 
@@ -128,31 +136,36 @@ def _add(
 def example_presentation(study: Study, record: SessionRecord) -> Presentation:
     """Return how the instructions' example is laid out for a session."""
     trial = study.of_kind("example")[0]
-    rng = session_rng(study, record.number, "example")
+    rng = session_rng(study, record, "example")
     side, query = balanced_layouts(1, study.config, rng)[0]
     return Presentation(trial_id=trial.trial_id, positive_side=side, upper_query=query)
 
 
 def shown_order(
-    study: Study, session_number: int, trial_index: int, n_explanations: int
+    study: Study, record: SessionRecord, trial_index: int, cells: Cells
 ) -> dict[Polarity, list[int]]:
     """Return the order of a presentation's explanations on the screen.
 
-    The most extreme one stands first, at the top left; the others are shuffled.
+    The most extreme one stands first, at the top left; the others are shuffled. A
+    polarity without explanations has an empty order.
     """
-    rng = session_rng(study, session_number, "explanations", trial_index + 1)
-    others = range(1, n_explanations)
+    rng = session_rng(study, record, "explanations", trial_index + 1)
     polarities: tuple[Polarity, ...] = ("positive", "negative")
     return {
-        polarity: [0, *(int(one) for one in rng.permutation(others))]
+        polarity: _most_extreme_first(len(cells.explanations(polarity)), rng)
         for polarity in polarities
     }
+
+
+def _most_extreme_first(n: int, rng: np.random.Generator) -> list[int]:
+    others = [int(one) for one in rng.permutation(range(1, n))]
+    return [0, *others] if n else []
 
 
 def open_presentations(
     db: Session, record: SessionRecord, *, most: int
 ) -> list[PresentationRecord]:
-    """Return the open presentation and those after it."""
+    """Return the open presentation and those after it, up to ``most``."""
     stop = record.position + most
     return list(
         db.scalars(

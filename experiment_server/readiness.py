@@ -27,7 +27,7 @@ def check_ready(study: Study) -> None:
     for key in ("consent", "consent_version", "instructions", "debrief"):
         if not study.texts.get(key):
             raise _lacks(study, f"texts.json has no {key!r}")
-    drawn = draw_practice(study, session_rng(study, 0, "practice"))
+    drawn = draw_practice(study, session_rng(study, None, "practice"))
     needed = config.n_obvious_practice + config.n_less_obvious_practice
     if len(drawn) < needed:
         raise _lacks(

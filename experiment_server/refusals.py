@@ -14,6 +14,7 @@ STATUS_OF: Mapping[str, int] = MappingProxyType(
         "wrong-screen": 409,
         "wrong-sequence": 409,
         "already-answered": 409,
+        "taken-over": 409,
         "key-used": 409,
         "other-consent-version": 409,
         "too-large": 413,

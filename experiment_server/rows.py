@@ -95,13 +95,9 @@ def shown_images(db: Session, study: Study, *, test_runs: bool = True) -> pd.Dat
     """
     rows = []
     for session, shown, _ in _answered(db, None, test_runs=test_runs):
-        task = study.trials[shown.trial_id].task
-        order = shown_order(
-            study,
-            session.number,
-            shown.trial_index,
-            len(task.positive_explanations),
-        )
+        trial = study.trials[shown.trial_id]
+        task = trial.task
+        order = shown_order(study, session, shown.trial_index, trial.cells)
         rows.append(
             {
                 "session_id": shown.session_id,

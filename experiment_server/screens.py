@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 from data.images import DISPLAY_SIDE
 from data.studies import Polarity, Presentation, Study, atlas_size, cell_position
 from experiment_server import messages
+from experiment_server.cell_order import sent_cells
 from experiment_server.flow import ENDS, Screen
 from experiment_server.ledger import has_expired, screen_of
 from experiment_server.presentations import (
@@ -37,12 +38,11 @@ def state_of(
     """Return the state of a session as its client may know it."""
     screen = present_screen(record, now)
     ahead = _ahead(db, record, screen)
-    trial = None
-    if screen == "trial":
-        first = ahead.pop(0)
-        trial = trial_reply(
-            study, record, first.presentation, first.image, first.trial_index
-        )
+    trials = [
+        trial_reply(study, record, one.presentation, one.image, one.trial_index)
+        for one in ahead[: _n_before_screen(study, record, screen)]
+    ]
+    trial = trials.pop(0) if screen == "trial" else None
     texts, config = study.texts, study.config
     return messages.State(
         screen=screen,
@@ -55,7 +55,8 @@ def state_of(
         else None,
         instructions=_instructions(study, record) if screen == "instructions" else None,
         trial=trial,
-        upcoming=[image_url(one.image) for one in ahead],
+        upcoming=trials,
+        ahead=[image_url(one.image) for one in ahead],
         practice=_practice(study, record, screen, trial),
         score=_score(db, study, record, screen, trial),
         debrief=messages.DebriefReply(text=texts["debrief"])
@@ -82,13 +83,13 @@ def trial_reply(
 ) -> messages.TrialReply:
     """Return a trial as it is to be drawn."""
     trial = study.trials[presentation.trial_id]
-    n_explanations = len(trial.task.positive_explanations)
-    order = shown_order(study, record.number, sequence, n_explanations)
+    sent = sent_cells(record, sequence, trial)
+    order = shown_order(study, record, sequence, trial.cells)
     right = presentation.right_polarity
     left: Polarity = "negative" if right == "positive" else "positive"
     cells = {
         polarity: [
-            cell_position(trial.cells.explanations(polarity)[place])
+            cell_position(sent.explanations(polarity)[place])
             for place in order[polarity]
         ]
         for polarity in (left, right)
@@ -100,12 +101,12 @@ def trial_reply(
         sequence=sequence,
         practice=practice,
         image=image_url(image),
-        image_size=atlas_size(n_explanations),
+        image_size=atlas_size(n_images=len(trial.task.images)),
         cell=DISPLAY_SIDE,
         left=cells[left],
         right=cells[right],
-        upper=cell_position(trial.cells.query(presentation.shown("upper"))),
-        lower=cell_position(trial.cells.query(presentation.shown("lower"))),
+        upper=cell_position(sent.query(presentation.shown("upper"))),
+        lower=cell_position(sent.query(presentation.shown("lower"))),
         instruction=messages.Instruction(choose=asked) if asked else None,
         feedback=feedback == "all" or (feedback == "practice" and practice),
     )
@@ -128,6 +129,21 @@ def _ahead(
         return []
     most = 1 + N_AHEAD if screen == "trial" else N_AHEAD
     return open_presentations(db, record, most=most)
+
+
+def _n_before_screen(study: Study, record: SessionRecord, screen: Screen) -> int:
+    """Count the trials from here to the next screen that stands between trials.
+
+    The end of a practice round needs no count: nothing lies after it until it is
+    judged.
+    """
+    n_practice = record.practice_round * n_practice_trials(study)
+    every = study.config.break_every
+    # On "practice_again" the next round is the one that comes.
+    in_practice = record.position < n_practice or screen == "practice_again"
+    if in_practice or every is None:
+        return 1 + N_AHEAD
+    return every - (record.position - n_practice) % every
 
 
 def _instructions(study: Study, record: SessionRecord) -> messages.InstructionsReply:

@@ -22,13 +22,14 @@ from experiment_server.ledger import (
     lock_ledger,
     move,
 )
-from experiment_server.messages import Join, Window
+from experiment_server.messages import Join, Resume, Window
 from experiment_server.presentations import image_name, session_rng
 from experiment_server.refusals import Refusal
 from experiment_server.settings import ServerSettings
 from experiment_server.tables import (
     IdentityRecord,
     ParticipantRecord,
+    PresentationRecord,
     SessionRecord,
     StudyRecord,
     TokenRecord,
@@ -51,6 +52,8 @@ class Host:
 def join(host: Host, db: Session, request: Join) -> tuple[SessionRecord, str, bool]:
     """Start a session, or go on with the participant's own.
 
+    A request that is repeated, since its reply was lost, is known by its key.
+
     Returns
     -------
     tuple
@@ -59,7 +62,8 @@ def join(host: Host, db: Session, request: Join) -> tuple[SessionRecord, str, bo
     Raises
     ------
     Refusal
-        All slots are held, or test runs are not allowed here.
+        All slots are held, test runs are not allowed here, or the key is of another
+        person's session.
     """
     if request.test_run and not host.settings.test_run_allowed:
         raise Refusal(
@@ -69,15 +73,68 @@ def join(host: Host, db: Session, request: Join) -> tuple[SessionRecord, str, bo
     now = host.now()
     study_record = lock_ledger(db)
     end_expired(db, now)
+    key = request.join_key and hash_of(request.join_key)
+    begun = _session_of_key(db, study_record, request, key) if key else None
+    if begun is not None:
+        return begun, new_visit(db, begun, request.window, now), False
     participant = _participant(db, study_record, request, now)
     own = _sessions_of(db, participant, test_run=request.test_run)
     last = own[-1] if own else None
     if last is not None and not _may_start_again(host, last):
-        return last, _new_token(db, last), False
+        return last, new_visit(db, last, request.window, now, join_sha256=key), False
     record = _new_session(host, db, request, participant, now)
     record.multi_participation = bool(own)
-    db.flush()
-    return record, _new_token(db, record), True
+    return record, _new_token(db, record, join_sha256=key), True
+
+
+def _session_of_key(
+    db: Session, study: StudyRecord, request: Join, key: str
+) -> SessionRecord | None:
+    begun = db.scalar(
+        select(SessionRecord)
+        .join(TokenRecord, TokenRecord.session_id == SessionRecord.session_id)
+        .where(TokenRecord.join_sha256 == key)
+        .with_for_update(of=SessionRecord)
+    )
+    if begun is None or (request.participant is None and not request.test_run):
+        return begun
+    known = db.get_one(ParticipantRecord, begun.participant_id)
+    name = request.participant
+    same = name is None or known.pseudonym == pseudonym_of(
+        study.secret, request.recruiter, name
+    )
+    if same and begun.test_run == request.test_run:
+        return begun
+    raise Refusal(
+        "key-used", "'join_key' began another session; every start needs its own."
+    )
+
+
+def resume(db: Session, record: SessionRecord, request: Resume, now: datetime) -> str:
+    """Go on with a session in a page that was just loaded; return its token."""
+    return new_visit(db, record, request.window, now)
+
+
+def new_visit(
+    db: Session,
+    record: SessionRecord,
+    window: Window | None,
+    now: datetime,
+    *,
+    join_sha256: str | None = None,
+) -> str:
+    """Count a page that goes on with a session, and return its token.
+
+    From now on only this token writes. A trial that was open is marked.
+    """
+    record.visit += 1
+    if record.status == "active" and not has_expired(record, now):
+        record.n_reloads += 1
+        keep_window(record, window)
+        if record.screen == "trial":
+            place = record.session_id, record.position
+            db.get_one(PresentationRecord, place).interrupted = True
+    return _new_token(db, record, join_sha256=join_sha256)
 
 
 def _may_start_again(host: Host, last: SessionRecord) -> bool:
@@ -160,8 +217,9 @@ def _new_session(
     keep_window(record, request.window)
     db.add(record)
     db.flush()
+    record.draw_key = host.settings.draw_key(record.number)
     if request.test_run:
-        rng = session_rng(study, record.number, "test run")
+        rng = session_rng(study, record, "test run")
         record.slot = int(rng.integers(len(study.slots)))
     return record
 
@@ -174,64 +232,108 @@ def keep_window(record: SessionRecord, window: Window | None) -> None:
         record.device_pixel_ratio = window.device_pixel_ratio
 
 
-def _new_token(db: Session, record: SessionRecord) -> str:
+def _new_token(
+    db: Session, record: SessionRecord, *, join_sha256: str | None = None
+) -> str:
     token = secrets.token_urlsafe(32)
-    db.add(TokenRecord(sha256=_token_hash(token), session_id=record.session_id))
+    db.add(
+        TokenRecord(
+            sha256=hash_of(token),
+            session_id=record.session_id,
+            visit=record.visit,
+            join_sha256=join_sha256,
+        )
+    )
     db.flush()
     return token
 
 
-def _token_hash(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()
+def hash_of(secret_text: str) -> str:
+    """Return what is stored of a token or a key instead of itself."""
+    return hashlib.sha256(secret_text.encode()).hexdigest()
 
 
-def session_of(db: Session, token: str, *, lock: bool = False) -> SessionRecord:
-    """Return the session that a token belongs to.
-
-    Parameters
-    ----------
-    lock : bool
-        Wait until no other request changes this session.
+def visit_of(db: Session, token: str) -> tuple[str, int]:
+    """Return the session id that a token belongs to, and the number of its visit.
 
     Raises
     ------
     Refusal
         No session has this token.
     """
-    query = (
-        select(SessionRecord)
-        .join(TokenRecord, TokenRecord.session_id == SessionRecord.session_id)
-        .where(TokenRecord.sha256 == _token_hash(token))
-    )
-    if lock:
-        query = query.with_for_update(of=SessionRecord)
-    record = db.scalar(query)
-    if record is None:
+    query = select(TokenRecord.session_id, TokenRecord.visit)
+    found = db.execute(query.where(TokenRecord.sha256 == hash_of(token))).first()
+    if found is None:
         raise Refusal(
             "unknown-session",
             "No session has this token; start one with POST /api/sessions.",
         )
+    return found.session_id, found.visit
+
+
+def session_of(db: Session, token: str) -> SessionRecord:
+    """Return the session whose newest visit has a token, to be read.
+
+    Raises
+    ------
+    Refusal
+        No session has this token, or it is an older visit's.
+    """
+    session_id, visit = visit_of(db, token)
+    query = select(SessionRecord).where(SessionRecord.session_id == session_id)
+    record = db.scalars(query).one()
+    if visit != record.visit:
+        raise taken_over()
     return record
 
 
+def taken_over() -> Refusal:
+    """Return the refusal of what an older visit sends."""
+    return Refusal(
+        "taken-over",
+        "The session went on in another window; POST /api/session/resume takes it"
+        " back.",
+    )
+
+
 @contextmanager
-def live_session(host: Host, token: str) -> Iterator[tuple[Session, SessionRecord]]:
-    """Give a session to change; its changes are on disk when the block is left.
+def any_visit(host: Host, token: str) -> Iterator[tuple[Session, SessionRecord, int]]:
+    """Give a session to change, and which visit asks; on disk when it is left.
+
+    An unknown token is refused before anything waits for the right to write.
 
     Raises
     ------
     Refusal
         No session has this token, or it was left for too long; it is timed out then.
     """
+    with host.database.read() as db:
+        session_id, visit = visit_of(db, token)
     with host.database.write() as db:
-        record = session_of(db, token, lock=True)
+        query = select(SessionRecord).where(SessionRecord.session_id == session_id)
+        record = db.scalars(query.with_for_update()).one()
         now = host.now()
         if not has_expired(record, now):
-            yield db, record
+            yield db, record, visit
             return
         move(record, "time_out", now)
     raise Refusal(
         "wrong-screen",
         "This session was left for too long and has ended.",
-        with_state=True,
+        with_state=visit == record.visit,
     )
+
+
+@contextmanager
+def live_session(host: Host, token: str) -> Iterator[tuple[Session, SessionRecord]]:
+    """Give a session to its newest visit; otherwise as :func:`any_visit`.
+
+    Raises
+    ------
+    Refusal
+        As above, or a newer visit has taken over.
+    """
+    with any_visit(host, token) as (db, record, visit):
+        if visit != record.visit:
+            raise taken_over()
+        yield db, record

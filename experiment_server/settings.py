@@ -1,10 +1,12 @@
 """What whoever runs the server decides; the study itself holds all else."""
 
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from data.exclusion import IMI, ExclusionCriteria
+from data.files import bytes_hash
 
 
 def utc_now() -> datetime:
@@ -27,6 +29,10 @@ class ServerSettings:
         A complete session that these exclude frees its slot.
     max_body_bytes : int
         Longer requests are refused.
+    draw_seed : int or None
+        Makes what is drawn for a session the same in every run, for rehearsals and
+        simulated participants; None draws it from a secret of the session, which no
+        participant can compute.
     busy_timeout_s : float
         How long a request waits for a locked database, above 0.
     clock : callable
@@ -37,5 +43,12 @@ class ServerSettings:
     repeats_allowed: bool = False
     criteria: ExclusionCriteria = IMI
     max_body_bytes: int = 262_144
+    draw_seed: int | None = None
     busy_timeout_s: float = 5.0
     clock: Callable[[], datetime] = field(default=utc_now, repr=False)
+
+    def draw_key(self, number: int) -> str:
+        """Return a key for what is drawn for the session with this number."""
+        if self.draw_seed is None:
+            return secrets.token_hex(16)
+        return bytes_hash(f"{self.draw_seed}/{number}".encode())[:32]

@@ -2,23 +2,35 @@
 
 from datetime import datetime
 
-from sqlalchemy import delete
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from data.studies import Study
 from experiment_server import messages
 from experiment_server.completion import new_completion_code
-from experiment_server.flow import following
+from experiment_server.flow import ENDS, following
 from experiment_server.ledger import lease_end, move, screen_of
 from experiment_server.presentations import add_practice_round
 from experiment_server.refusals import Refusal
 from experiment_server.sessions import keep_window
 from experiment_server.tables import (
     AnswerRecord,
+    InteractionRecord,
     PresentationRecord,
     SessionRecord,
     VerdictRecord,
     ViewingRecord,
+)
+
+MAX_INTERACTIONS = 2000
+"""So many events of a session are kept; the rest are counted."""
+
+_OF_ANSWERS = (
+    AnswerRecord,
+    PresentationRecord,
+    VerdictRecord,
+    ViewingRecord,
+    InteractionRecord,
 )
 
 
@@ -107,17 +119,46 @@ def withdraw(
     if record.screen != "withdrawn":
         move(record, "withdraw", now)
     if body.delete_answers:
-        for table in (AnswerRecord, PresentationRecord, VerdictRecord, ViewingRecord):
+        for table in _OF_ANSWERS:
             db.execute(delete(table).where(table.session_id == record.session_id))
         record.feedback = None
 
 
-def count_events(record: SessionRecord, body: messages.Events) -> None:
-    """Add what happened to the page; after the session's end nothing is added."""
-    if record.status == "active":
-        record.n_focus_losses += body.focus_losses
-        record.n_reloads += body.reloads
+def store_events(
+    db: Session, record: SessionRecord, visit: int, body: messages.Events
+) -> None:
+    """Store what happened to the page; after the session's end nothing is added.
+
+    A repeat changes nothing. Losses of focus count while a trial is open.
+    """
+    if screen_of(record) in ENDS:
+        return
+    of_visit = (
+        InteractionRecord.session_id == record.session_id,
+        InteractionRecord.visit == visit,
+    )
+    numbers = {event.number: event for event in body.events}
+    query = select(InteractionRecord.number).where(
+        *of_visit, InteractionRecord.number.in_(numbers)
+    )
+    for known in db.scalars(query) if numbers else ():
+        del numbers[known]
+    for event in numbers.values():
+        record.n_interactions += 1
+        if record.n_interactions <= MAX_INTERACTIONS:
+            db.add(_interaction(record, visit, event))
+        if event.event == "blur" and event.trial is not None:
+            record.n_focus_losses += record.status == "active"
+    if record.status == "active" and visit == record.visit:
         keep_window(record, body.window)
+
+
+def _interaction(
+    record: SessionRecord, visit: int, event: messages.Event
+) -> InteractionRecord:
+    return InteractionRecord(
+        session_id=record.session_id, visit=visit, **event.model_dump()
+    )
 
 
 def _touch(

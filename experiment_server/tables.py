@@ -104,6 +104,13 @@ class SessionRecord(Base):
         When an unanswered session ends; None once all answers are stored.
     position : int
         ``trial_index`` of the open presentation.
+    visit : int
+        Number of the newest visit, from 1; only its token may write.
+    n_interactions : int
+        How many events were told, also those beyond the number that is kept.
+    draw_key : str or None
+        What is drawn for this session is drawn from this secret too; None for
+        sessions from before there was one.
     """
 
     __tablename__ = "session"
@@ -147,19 +154,45 @@ class SessionRecord(Base):
     test_run: Mapped[bool] = mapped_column(default=False)
     simulated: Mapped[bool] = mapped_column(default=False)
     observer: Mapped[str | None] = mapped_column(String(64))
+    visit: Mapped[int] = mapped_column(default=1)
+    n_interactions: Mapped[int] = mapped_column(default=0)
+    draw_key: Mapped[str | None] = mapped_column(String(32))
     example_image: Mapped[str] = mapped_column(String(32), unique=True)
     completion_code: Mapped[str | None] = mapped_column(String(16), unique=True)
 
 
 class TokenRecord(Base):
-    """A bearer token by its hash; a session can have several."""
+    """A bearer token by its hash: one a visit, which is a page that was loaded.
+
+    ``join_sha256`` is the hash of the key that the visit was begun with, where that
+    was by joining.
+    """
 
     __tablename__ = "token"
+    __table_args__ = (Index("uq_token_join_sha256", "join_sha256", unique=True),)
 
     sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
     session_id: Mapped[str] = mapped_column(
         ForeignKey("session.session_id"), index=True
     )
+    visit: Mapped[int] = mapped_column(default=1)
+    join_sha256: Mapped[str | None] = mapped_column(String(64))
+
+
+class InteractionRecord(Base):
+    """Something that happened to the page; a repeat meets its own key."""
+
+    __tablename__ = "interaction"
+
+    session_id: Mapped[str] = mapped_column(
+        ForeignKey("session.session_id"), primary_key=True
+    )
+    visit: Mapped[int] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    event: Mapped[str] = mapped_column(String(32))
+    trial: Mapped[int | None] = mapped_column()
+    time_ms: Mapped[float] = mapped_column(Float(53))
+    value: Mapped[float | None] = mapped_column(Float(53))
 
 
 class ViewingRecord(Base):
@@ -176,7 +209,10 @@ class ViewingRecord(Base):
 
 
 class PresentationRecord(Base):
-    """A trial as one session is to see it; ``image`` is its picture's only name."""
+    """A trial as one session is to see it; ``image`` is its picture's only name.
+
+    ``interrupted``: a page was loaded anew while the trial was open.
+    """
 
     __tablename__ = "presentation"
 
@@ -190,6 +226,7 @@ class PresentationRecord(Base):
     positive_side: Mapped[str] = mapped_column(String(8))
     upper_query: Mapped[str] = mapped_column(String(8))
     image: Mapped[str] = mapped_column(String(32), unique=True)
+    interrupted: Mapped[bool] = mapped_column(default=False)
     answer: Mapped["AnswerRecord | None"] = relationship(
         back_populates="presentation", lazy="raise"
     )
@@ -230,6 +267,15 @@ class AnswerRecord(Base):
     onset_lag_ms: Mapped[float | None] = mapped_column(Float(53))
     frame_ms: Mapped[float | None] = mapped_column(Float(53))
     decode_ms: Mapped[float | None] = mapped_column(Float(53))
+    element_ms: Mapped[float | None] = mapped_column(Float(53))
+    window_width: Mapped[float | None] = mapped_column(Float(53))
+    window_height: Mapped[float | None] = mapped_column(Float(53))
+    device_pixel_ratio: Mapped[float | None] = mapped_column(Float(53))
+    zoom: Mapped[float | None] = mapped_column(Float(53))
+    fullscreen: Mapped[bool | None] = mapped_column()
+    refresh_hz: Mapped[float | None] = mapped_column(Float(53))
+    n_focus_losses: Mapped[int | None] = mapped_column()
+    n_hidden: Mapped[int | None] = mapped_column()
     shown_at: Mapped[str | None] = mapped_column(String(32))
     answered_at: Mapped[datetime] = mapped_column(UtcTime)
     presentation: Mapped[PresentationRecord] = relationship(

@@ -10,10 +10,17 @@ from sqlalchemy.orm import Session
 
 from experiment_server import messages, steps
 from experiment_server.answers import record_answer
-from experiment_server.images import image_path
+from experiment_server.images import image_bytes, sent_image
 from experiment_server.refusals import Refusal
 from experiment_server.screens import state_of
-from experiment_server.sessions import Host, join, live_session, session_of
+from experiment_server.sessions import (
+    Host,
+    any_visit,
+    join,
+    live_session,
+    resume,
+    session_of,
+)
 from experiment_server.tables import SessionRecord
 
 _BEARER: list[dict[str, list[Any]]] = [{"token": []}]
@@ -99,8 +106,21 @@ def post_session(body: messages.Join) -> _Json:
 
 @api.get("/session", responses=_STATE, security=_BEARER)
 def get_session() -> _Json:
-    """Tell where the session is; a reload starts from here."""
+    """Tell where the session is."""
     return _json(present_state(bearer_token()))
+
+
+@api.post(
+    "/session/resume",
+    responses={"200": messages.JoinReply, "401": messages.ErrorReply},
+    security=_BEARER,
+)
+def post_resume(body: messages.Resume) -> _Json:
+    """Go on in a page that was just loaded; only its new token may write now."""
+    with any_visit(host(), bearer_token()) as (db, record, _):
+        token = resume(db, record, body, host().now())
+        reply = messages.JoinReply(token=token, state=_state(db, record))
+    return _json(reply)
 
 
 @api.post("/session/consent", responses=_STATE, security=_BEARER)
@@ -143,9 +163,15 @@ def post_continue(body: messages.Continue) -> _Json:
 def post_answer(body: messages.Answer) -> _Json:
     """Store an answer: 201 for the first, 200 for a repeat of it."""
     here = host()
-    with live_session(here, bearer_token()) as (db, record):
+    with any_visit(here, bearer_token()) as (db, record, visit):
         is_new, correct = record_answer(
-            db, here.study, here.settings, record, body, here.now()
+            db,
+            here.study,
+            here.settings,
+            record,
+            body,
+            here.now(),
+            is_newest=visit == record.visit,
         )
         feedback = None if correct is None else messages.FeedbackReply(correct=correct)
         reply = messages.AnswerReply(feedback=feedback, state=_state(db, record))
@@ -158,9 +184,9 @@ def post_answer(body: messages.Answer) -> _Json:
     security=_BEARER,
 )
 def post_events(body: messages.Events) -> tuple[str, int]:
-    """Count losses of focus and reloads."""
-    with live_session(host(), bearer_token()) as (_, record):
-        steps.count_events(record, body)
+    """Store what happened to the page."""
+    with any_visit(host(), bearer_token()) as (db, record, visit):
+        steps.store_events(db, record, visit, body)
     return "", 204
 
 
@@ -201,12 +227,12 @@ def post_withdraw(body: messages.Withdraw) -> _Json:
 def get_image(path: messages.ImagePath) -> Response:
     """Send a trial's image while its session may see it."""
     with host().database.read() as db:
-        found = image_path(db, host().study, path.image, host().now())
+        found = sent_image(db, host().study, path.image, host().now())
     if found is None:
         raise Refusal("not-found", "There is no such image now.")
     # Without a file's time, name or tag: they could differ between kinds of trials.
     return Response(
-        found.read_bytes(),
+        image_bytes(host().study, found),
         mimetype="image/jpeg",
         headers={"Cache-Control": "private, max-age=3600"},
     )

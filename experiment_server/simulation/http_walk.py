@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
-from uuid import NAMESPACE_URL, uuid5
+from uuid import NAMESPACE_URL, uuid4, uuid5
 
 import httpx
 
@@ -96,6 +96,7 @@ class HttpWalk:
         """
         self.part, self.n_answers = part, 0
         body = {
+            "join_key": str(uuid4()),
             "participant": self.person.name,
             "recruiter": "link",
             "observer": observer_name(self.observer, self.person),
@@ -174,7 +175,7 @@ class HttpWalk:
         trial, settings = self.state["trial"], self.state["settings"]
         sequence = trial["sequence"]
         if self.person.careless == "leaves_window" and sequence == 1:
-            self._post("/api/session/events", {"focus_losses": _N_FOCUS_LOSSES})
+            self._leave_window(sequence)
         image = self._get(trial["image"]).content
         choice = choose(
             self.observer,
@@ -184,10 +185,9 @@ class HttpWalk:
             lock_ms=settings["lock_ms"],
             rng=self.person.rng(f"trial {self.part} {sequence}"),
         )
-        key = f"unitscope:{self.person.name}/{self.part}/{sequence}"
         body = {
             "sequence": sequence,
-            "idempotency_key": str(uuid5(NAMESPACE_URL, key)),
+            "idempotency_key": _key(f"{self.person.name}/{self.part}/{sequence}"),
             "chosen": choice.row,
             "confidence": choice.confidence,
             "rt_ms": choice.rt_ms,
@@ -201,6 +201,16 @@ class HttpWalk:
         self.n_answers += 1
         shown_ms = settings["feedback_delay_ms"] + settings["feedback_ms"]
         self._after(_BETWEEN_TRIALS_MS + (shown_ms if trial["feedback"] else 0.0))
+
+    def _leave_window(self, sequence: int) -> None:
+        body = {
+            "events": [
+                {"number": number, "event": event, "trial": sequence}
+                | {"time_ms": self.elapsed_ms}
+                for number, event in enumerate(["blur", "focus"] * _N_FOCUS_LOSSES)
+            ]
+        }
+        self._post("/api/session/events", body)
 
     def _after(self, ms: float) -> float:
         self.elapsed_ms = round(self.elapsed_ms + ms, 1)
@@ -245,6 +255,10 @@ class HttpWalk:
             time.sleep(pause_s)
             pause_s *= 2
         raise AssertionError("the last try returns or raises")
+
+
+def _key(name: str) -> str:
+    return str(uuid5(NAMESPACE_URL, f"unitscope:{name}"))
 
 
 class StudyFullError(ExperimentError):

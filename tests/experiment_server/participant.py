@@ -1,9 +1,9 @@
 """A participant who walks a session through the API, knowing only what it sends."""
 
-import hashlib
 from uuid import uuid4
 
 from data.studies import cell_position
+from experiment_server.simulation.recognition import Recognition
 
 
 class Participant:
@@ -16,14 +16,23 @@ class Participant:
         self.state = None
         self.elapsed_ms = 0.0
         self.sent = []
-        self._trials = {trial.atlas_sha256: trial for trial in study.trials.values()}
+        self._recognition = Recognition(study)
 
     @property
     def screen(self):
         return self.state["screen"]
 
     def join(self, **body):
-        reply = self.client.post("/api/sessions", json=body)
+        body = {"join_key": str(uuid4())} | body
+        return self._adopt(self.client.post("/api/sessions", json=body))
+
+    def resume(self, **body):
+        """Load the page anew."""
+        return self._adopt(
+            self.client.post("/api/session/resume", json=body, headers=self.headers)
+        )
+
+    def _adopt(self, reply):
         if reply.status_code in (200, 201):
             self.token, self.state = reply.json["token"], reply.json["state"]
         return reply
@@ -64,10 +73,10 @@ class Participant:
         return self.post("continue", body)
 
     def shown_trial(self):
-        """The study's trial that is open, found by its picture."""
+        """The open trial, found by its picture, with its cells as they were sent."""
         image = self.client.get(self.state["trial"]["image"])
         assert image.status_code == 200
-        return self._trials[hashlib.sha256(image.data).hexdigest()]
+        return self._recognition.trial_as_sent(self.state["trial"], image.data)
 
     def right_row(self):
         """The right row, worked out anew from the study's server-side part."""

@@ -180,13 +180,3 @@ def test_feedback_is_kept_with_what_no_database_can_store_taken_out(serve):
         assert session_table(db, served.study)["feedback"].tolist() == ["ab?"]
 
 
-def test_events_add_up(serve):
-    served = serve()
-    one = served.participant().walk_to("trial")
-    window = {"width": 1280, "height": 720, "device_pixel_ratio": 2}
-    for body in ({"focus_losses": 2}, {"reloads": 1, "window": window}, {}):
-        assert one.post("events", body).status_code == 204
-    with served.database.read() as db:
-        row = session_table(db, served.study).iloc[0]
-    assert (row["n_focus_losses"], row["n_reloads"]) == (2, 1)
-    assert (row["window_width"], row["device_pixel_ratio"]) == (1280, 2)

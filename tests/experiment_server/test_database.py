@@ -11,7 +11,8 @@ from data.errors import ExperimentError
 from data.studies import read_study
 from experiment_server import migration
 from experiment_server.database import Database, default_url, open_database
-from experiment_server.tables import Base, SessionRecord, StudyRecord
+from experiment_server.rows import response_table
+from experiment_server.tables import Base, StudyRecord
 from tests.experiment_server.toy_study import make_toy_study
 
 
@@ -30,19 +31,26 @@ def test_the_migrations_make_exactly_the_tables_of_the_models(study, database_ur
     database.close()
 
 
-def test_an_older_database_is_brought_up_to_date_with_its_rows(serve, database_url):
+@pytest.mark.parametrize("revision", ["first_tables", "verdicts"])
+def test_an_older_database_is_brought_up_to_date_with_its_rows(
+    serve, database_url, revision
+):
     served = serve()
-    served.participant().walk_to("end")
+    served.participant(participant="anna").walk_to("end")
+    left = served.participant().walk_to("trial", practice=False)
     database = Database(database_url)
     with database.write() as db:
-        db.execute(text("DROP TABLE verdict"))
-        db.execute(text("UPDATE alembic_version SET version_num = 'first_tables'"))
+        migration.downgrade(db.connection(), revision)
     open_database(served.study, database_url, upgrade=True).close()
     with database.read() as db:
-        assert migration.present_revision(db.connection()) == "verdicts"
-        assert db.scalar(select(SessionRecord.screen)) == "end"
-        assert "verdict" in inspect(db.connection()).get_table_names()
+        newest = migration.newest_revision()
+        assert migration.present_revision(db.connection()) == newest
+        context = MigrationContext.configure(db.connection())
+        assert compare_metadata(context, Base.metadata) == []
+        assert len(response_table(db, served.study)) == 11 + 3
     database.close()
+    assert left.resume().status_code == 200
+    assert left.walk_to("end").state["completion_code"]
 
 
 def test_an_older_database_is_not_changed_by_who_only_reads(study, database_url):

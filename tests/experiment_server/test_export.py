@@ -7,9 +7,10 @@ import pytest
 
 from data.imi import IMI_COLUMNS
 from data.responses import read_responses
-from data.studies import cell_position
+from data.studies import Cells, cell_position
 from experiment_server import export, export_command, rows
 from experiment_server.presentations import shown_order
+from experiment_server.tables import SessionRecord
 
 
 @pytest.fixture
@@ -121,9 +122,18 @@ def test_imis_references_stand_in_the_order_in_which_they_were_shown(serve):
 
 def test_the_explanations_order_differs_between_trials(serve):
     study = serve().study
-    orders = {tuple(shown_order(study, 1, index, 9)["positive"]) for index in range(20)}
+    cells = Cells(
+        positive_query=0,
+        negative_query=1,
+        positive_explanations=tuple(range(2, 11)),
+        negative_explanations=(),
+    )
+    session = SessionRecord(number=1)
+    drawn = [shown_order(study, session, index, cells) for index in range(20)]
+    orders = {tuple(one["positive"]) for one in drawn}
     assert len(orders) == 20
     assert {order[0] for order in orders} == {0}
+    assert all(one["negative"] == [] for one in drawn)
 
 
 def test_a_session_that_was_left_is_exported_as_timed_out(serve, clock):

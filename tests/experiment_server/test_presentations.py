@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import select
 
 from data.errors import ExperimentError
-from data.files import read_json, write_json
+from data.files import bytes_hash, read_json, write_json
 from data.studies import StudyConfig, read_study
 from experiment_server.presentations import (
     balanced_layouts,
@@ -16,6 +17,8 @@ from experiment_server.presentations import (
     session_rng,
 )
 from experiment_server.readiness import check_ready
+from experiment_server.settings import ServerSettings
+from experiment_server.tables import SessionRecord
 from tests.experiment_server.toy_study import SETTINGS, make_toy_study
 
 
@@ -50,20 +53,49 @@ def test_fixed_sides_keep_rows_balanced(n, seed):
 def test_the_same_seed_and_session_give_the_same_round(toy_folder):
     study = read_study(toy_folder)
 
-    def drawn(number, round_number=1):
-        return draw_practice(
-            study, session_rng(study, number, "practice", round_number)
-        )
+    def drawn(number, round_number=1, key=None):
+        session = SessionRecord(number=number, draw_key=key)
+        rng = session_rng(study, session, "practice", round_number)
+        return draw_practice(study, rng)
 
     assert drawn(1) == drawn(1)
     assert drawn(1) != drawn(2)
     assert drawn(1, 1) != drawn(1, 2)
+    assert drawn(1, key="ab") == drawn(1, key="ab")
+    assert drawn(1, key="ab") != drawn(1, key="ac")
+
+
+def test_what_was_drawn_before_sessions_had_keys_is_drawn_again(toy_folder):
+    study = read_study(toy_folder)
+    words = int(bytes_hash(b"practice")[:16], 16)
+    older = np.random.default_rng([study.header.seed, 7, words, 2])
+    session = SessionRecord(number=7, draw_key=None)
+    again = session_rng(study, session, "practice", 2)
+    assert again.integers(2**40) == older.integers(2**40)
+
+
+def test_sessions_draw_from_secrets_unless_a_seed_is_given():
+    assert len({ServerSettings().draw_key(1) for _ in range(3)}) == 3
+    seeded = ServerSettings(draw_seed=5)
+    assert seeded.draw_key(1) == ServerSettings(draw_seed=5).draw_key(1)
+    assert seeded.draw_key(1) != seeded.draw_key(2)
+
+
+def test_a_joined_session_has_a_key_of_its_own(serve):
+    served = serve()
+    for _ in range(2):
+        served.participant()
+    with served.database.read() as db:
+        keys = db.scalars(select(SessionRecord.draw_key)).all()
+    assert len({key for key in keys if key}) == 2
 
 
 def test_a_round_has_as_many_obvious_trials_as_the_study_says(toy_folder):
     study = read_study(toy_folder)
     for number in range(20):
-        shown = draw_practice(study, session_rng(study, number, "practice", 1))
+        shown = draw_practice(
+            study, session_rng(study, SessionRecord(number=number), "practice", 1)
+        )
         trials = [study.trials[one.trial_id] for one in shown]
         assert sorted(trial.obvious for trial in trials) == [False, True, True]
         assert len({trial.task.unit for trial in trials}) == 3

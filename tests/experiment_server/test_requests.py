@@ -22,10 +22,11 @@ POSTS = {
         "time_elapsed_ms": 1.0,
         "input": "api",
     },
-    "events": {"focus_losses": 1},
+    "events": {"events": []},
     "feedback": {"text": ""},
     "finish": {"time_elapsed_ms": 1.0},
     "withdraw": {"delete_answers": True},
+    "resume": {},
 }
 
 
