@@ -22,6 +22,9 @@ Kind = Literal["example", "practice", "main", "catch", "instructed"]
 
 ATLAS_COLUMNS = 5
 
+STUDY_VERSION = 2
+"""Of a study's folder; since 2, the cells of an atlas can change places."""
+
 
 class StudyConfig(BaseModel):
     """The settings of a study. Times in ms; sizes in CSS pixels."""
@@ -218,9 +221,9 @@ class Study:
         return self.folder / "atlases" / trial.atlas
 
 
-def n_cells(n_explanations: int) -> int:
-    """Return how many images an atlas holds."""
-    return 2 + 2 * n_explanations
+def n_cells(*, n_images: int) -> int:
+    """Return how many cells an atlas of ``n_images`` has: whole rows."""
+    return -(-n_images // ATLAS_COLUMNS) * ATLAS_COLUMNS
 
 
 def cell_position(cell: int) -> tuple[int, int]:
@@ -229,9 +232,9 @@ def cell_position(cell: int) -> tuple[int, int]:
     return column * DISPLAY_SIDE, row * DISPLAY_SIDE
 
 
-def atlas_size(n_explanations: int) -> tuple[int, int]:
+def atlas_size(*, n_images: int) -> tuple[int, int]:
     """Return width and height of an atlas in pixels, both multiples of 16."""
-    rows = -(-n_cells(n_explanations) // ATLAS_COLUMNS)
+    rows = n_cells(n_images=n_images) // ATLAS_COLUMNS
     return ATLAS_COLUMNS * DISPLAY_SIDE, rows * DISPLAY_SIDE
 
 
@@ -266,7 +269,9 @@ def read_study(folder: Path) -> Study:
         A part is missing, broken or of another version.
     """
     folder = Path(folder)
-    header, own = read_header(folder / "study.json", format="study", versions=(1,))
+    header, own = read_header(
+        folder / "study.json", format="study", versions=(STUDY_VERSION,)
+    )
     config = StudyConfig.of(own["settings"], folder / "study.json")
     listed = folder / "server" / "trials.json"
     try:

@@ -1,29 +1,27 @@
 """One image a trial: all that is shown, in cells whose order says nothing."""
 
-import io
 from collections.abc import Callable
 
 import numpy as np
 from PIL import Image
 
+from data.atlases import encode_atlas
 from data.studies import Cells, atlas_size, cell_position, n_cells
 from data.tasks import Task
 
 BACKGROUND = (116, 116, 116)
 """Grey of cells that hold no image; the page's own background."""
 
-JPEG = {"quality": 90, "subsampling": 0, "optimize": True, "progressive": False}
-"""Equal for all atlases of all studies, so that no file tells more than another."""
 
-
-def draw_cells(n_explanations: int, rng: np.random.Generator) -> Cells:
+def draw_cells(task: Task, rng: np.random.Generator) -> Cells:
     """Draw which cell holds which image: every order is equally likely."""
-    order = [int(cell) for cell in rng.permutation(n_cells(n_explanations))]
+    order = [int(cell) for cell in rng.permutation(n_cells(n_images=len(task.images)))]
+    last_positive = 2 + len(task.positive_explanations)
     return Cells(
         positive_query=order[0],
         negative_query=order[1],
-        positive_explanations=tuple(order[2 : 2 + n_explanations]),
-        negative_explanations=tuple(order[2 + n_explanations :]),
+        positive_explanations=tuple(order[2:last_positive]),
+        negative_explanations=tuple(order[last_positive : len(task.images)]),
     )
 
 
@@ -51,13 +49,10 @@ def atlas_jpeg(
     Returns
     -------
     bytes
-        A JPEG without colour subsampling and without metadata. Cells start at
-        multiples of its 8-pixel blocks, so no image bleeds into another, and the
-        same image decodes to the same pixels in every cell.
+        A JPEG in the form of :func:`data.atlases.encode_atlas`, without metadata.
     """
-    atlas = Image.new("RGB", atlas_size(len(task.positive_explanations)), BACKGROUND)
+    size = atlas_size(n_images=len(task.images))
+    atlas = Image.new("RGB", size, BACKGROUND)
     for cell, image_id in cell_images(task, cells).items():
         atlas.paste(display(image_id), cell_position(cell))
-    content = io.BytesIO()
-    atlas.save(content, "JPEG", **JPEG)
-    return content.getvalue()
+    return encode_atlas(atlas)

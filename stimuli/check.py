@@ -66,7 +66,13 @@ def _missing(study: Study, atlases: dict[str, AtlasFacts]) -> Iterator[Finding]:
                 f"atlases/{trial.atlas} is not the file that was compiled: its SHA-256"
                 f" is {facts.sha256[:12]}…, not {trial.atlas_sha256[:12]}…",
             )
-        expected = atlas_size(len(trial.task.positive_explanations))
+        if not facts.movable:
+            yield Finding(
+                "missing",
+                f"atlases/{trial.atlas} is not in the form of an atlas, whose cells"
+                " can change places",
+            )
+        expected = atlas_size(n_images=len(trial.task.images))
         if facts.size != expected:
             yield Finding(
                 "missing",

@@ -1,16 +1,22 @@
 """What an atlas file is, byte for byte and cell for cell."""
 
-import io
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from data.atlases import (
+    COMMENT,
+    FRAME,
+    RESTART_INTERVAL,
+    index_atlas,
+    jpeg_segments,
+)
 from data.errors import DataContractError
 from data.files import bytes_hash
 from data.images import DISPLAY_SIDE, decode
 
-_START_OF_SCAN, _COMMENT, _QUANTIZATION = 0xDA, 0xFE, 0xDB
+_QUANTIZATION = 0xDB
 _APPLICATION = range(0xE1, 0xF0)
 _PLAIN_HEADER = b"JFIF\0"
 
@@ -26,9 +32,13 @@ class AtlasFacts:
     size : (int, int)
         Width and height in pixels.
     metadata : tuple of str
-        Names of all segments that hold no image data, such as EXIF and comments.
+        Names of all segments that hold no image data, such as EXIF and comments;
+        the zeros that bring atlases to one size are none.
     encoding : str
-        Hash of the quantization tables; equal for equal encoder settings.
+        Hash of the quantization tables, the sampling and the restart interval; equal
+        for equal encoder settings.
+    movable : bool
+        Whether its cells can change places.
     cell_hashes : tuple of str
         One a whole cell, row by row.
     """
@@ -38,6 +48,7 @@ class AtlasFacts:
     size: tuple[int, int]
     metadata: tuple[str, ...]
     encoding: str
+    movable: bool
     cell_hashes: tuple[str, ...]
 
 
@@ -51,11 +62,13 @@ def atlas_facts(path: Path) -> AtlasFacts:
     """
     content = path.read_bytes()
     pixels = np.asarray(decode(content, path))
-    metadata, tables = [], []
-    for marker, payload in _segments(content, path):
-        if marker == _QUANTIZATION:
-            tables.append(payload)
-        elif marker == _COMMENT:
+    metadata, settings = [], []
+    for marker, payload, _ in jpeg_segments(content, path):
+        if marker in (_QUANTIZATION, RESTART_INTERVAL):
+            settings.append(payload)
+        elif marker == FRAME:
+            settings.append(payload[5:])
+        elif marker == COMMENT and any(payload):
             metadata.append("a comment")
         elif marker in _APPLICATION:
             metadata.append(f"an application segment {marker - 0xE0}")
@@ -69,7 +82,8 @@ def atlas_facts(path: Path) -> AtlasFacts:
         n_bytes=len(content),
         size=(width, height),
         metadata=tuple(metadata),
-        encoding=bytes_hash(b"".join(tables)),
+        encoding=bytes_hash(b"".join(settings)),
+        movable=_is_movable(content),
         cell_hashes=tuple(
             bytes_hash(
                 pixels[top : top + DISPLAY_SIDE, left : left + DISPLAY_SIDE].tobytes()
@@ -80,17 +94,9 @@ def atlas_facts(path: Path) -> AtlasFacts:
     )
 
 
-def _segments(content: bytes, path: Path) -> list[tuple[int, bytes]]:
-    """Return marker and payload of each segment before the image data."""
-    stream = io.BytesIO(content)
-    if stream.read(2) != b"\xff\xd8":
-        raise DataContractError(
-            f"{path} is not a JPEG; atlases are. Compile the study again."
-        )
-    segments: list[tuple[int, bytes]] = []
-    while True:
-        start = stream.read(2)
-        if len(start) < 2 or start[0] != 0xFF or start[1] == _START_OF_SCAN:
-            return segments
-        length = int.from_bytes(stream.read(2), "big")
-        segments.append((start[1], stream.read(max(length - 2, 0))))
+def _is_movable(content: bytes) -> bool:
+    try:
+        index_atlas(content, "The atlas")
+    except DataContractError:
+        return False
+    return True

@@ -7,7 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from data.studies import Presentation, Study, StudyTrial, cell_position, correct_row
+from data.studies import (
+    Presentation,
+    Study,
+    StudyTrial,
+    cell_position,
+    correct_row,
+    n_cells,
+)
 from stimuli.check_atlases import AtlasFacts
 from stimuli.check_findings import Finding, several
 
@@ -92,6 +99,9 @@ def _metadata(study: Study, atlases: dict[str, AtlasFacts]) -> Iterator[Finding]
     settings = {facts.encoding for facts in atlases.values()}
     if len(settings) > 1:
         yield Finding("leaking", f"atlases of {len(settings)} encoder settings")
+    sizes = {facts.n_bytes for facts in atlases.values()}
+    if len(sizes) > 1:
+        yield Finding("leaking", f"atlases of {len(sizes)} sizes in bytes")
 
 
 def _cells(study: Study) -> Iterator[Finding]:
@@ -99,22 +109,23 @@ def _cells(study: Study) -> Iterator[Finding]:
     by_size: dict[int, list[StudyTrial]] = {}
     for _, trial in sorted(study.trials.items()):
         by_size.setdefault(len(trial.task.images), []).append(trial)
-    for n_cells, trials in by_size.items():
+    for n_images, trials in by_size.items():
         if len(trials) < _LEAST_TRIALS:
             continue
+        cells_in_all = n_cells(n_images=n_images)
         cells = np.array(
             [
                 [
                     one.cells.positive_query,
                     one.cells.negative_query,
-                    np.mean(one.cells.positive_explanations),
-                    np.mean(one.cells.negative_explanations),
+                    _mean(one.cells.positive_explanations),
+                    _mean(one.cells.negative_explanations),
                 ]
                 for one in trials
             ]
         )
         for column, name in ((0, "a positive query"), (1, "a negative query")):
-            counts = np.bincount(cells[:, column].astype(int), minlength=n_cells)
+            counts = np.bincount(cells[:, column].astype(int), minlength=cells_in_all)
             p = float(stats.chisquare(counts).pvalue)
             yield from _verdict(f"the cell of {name} is not random", p)
         for first, name in ((0, "the two queries"), (2, "the explanations")):
@@ -136,9 +147,6 @@ def _presentations(study: Study, atlases: dict[str, AtlasFacts]) -> Iterator[Fin
         [correct_row(trial, one) == "upper" for _, one, trial in shown]
     )
     features = {
-        "the size of an atlas in bytes": [
-            atlases[one.trial_id].n_bytes for _, one, _ in shown
-        ],
         "the position in the session": [position for position, _, _ in shown],
     }
     placed = np.array([_sent_positions(trial, one) for _, one, trial in shown])
@@ -162,7 +170,11 @@ def _sent_positions(trial: StudyTrial, one: Presentation) -> Sequence[float]:
         trial.cells.explanations("positive" if left == "positive" else "negative"),
         trial.cells.explanations(one.right_polarity),
     )
-    return [float(np.mean([_reading_order(cell) for cell in own])) for own in cells]
+    return [_mean([_reading_order(cell) for cell in own]) for own in cells]
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values)) if len(values) else 0.0
 
 
 def _reading_order(cell: int) -> float:

@@ -6,6 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from data.atlases import least_padded, padded
 from data.errors import DataContractError
 from data.files import bytes_hash, whole_folder
 from data.formats import Header, software_versions
@@ -13,6 +14,8 @@ from data.images import ImageSet
 from data.scores import Scores
 from data.selections import Selection
 from data.studies import (
+    STUDY_VERSION,
+    Cells,
     Kind,
     Presentation,
     Row,
@@ -140,44 +143,62 @@ def compile_study(
         The materials don't fit together or don't suffice for ``config``.
     """
     plan = plan_study(materials, config, seed=seed, tasks_per_unit=tasks_per_unit)
-    display = lru_cache(_IMAGES_IN_MEMORY)(materials.images.display)
-    tasks = materials.tasks
     with whole_folder(folder) as part:
-        (part / "atlases").mkdir()
-        trials = []
-        # By trial id, so that even the order of writing tells nothing.
-        for trial_id in sorted(plan.trials):
-            planned = plan.trials[trial_id]
-            cells = draw_cells(
-                tasks.config.n_explanations, purpose_rng(seed, f"cells {trial_id}")
-            )
-            content = atlas_jpeg(planned.task, cells, display)
-            atlas = _opaque(seed, f"atlas {trial_id}", length=32) + ".jpg"
-            (part / "atlases" / atlas).write_bytes(content)
-            trials.append(
-                StudyTrial(
-                    trial_id=trial_id,
-                    kind=planned.kind,
-                    task=planned.task,
-                    atlas=atlas,
-                    atlas_sha256=bytes_hash(content),
-                    cells=cells,
-                    group=planned.group,
-                    obvious=planned.obvious,
-                    explanation_method=tasks.config.explanation_method,
-                    difficulty=str(tasks.config.difficulty),
-                    instructed_query=planned.instructed_query,
-                )
-            )
-            advance(len(plan.trials))
+        trials = _write_atlases(part / "atlases", materials, plan, seed, advance)
         write_study_files(
             part,
             config=config,
             trials=trials,
             slots=plan.slots,
-            texts=study_texts(config, tasks.config.n_explanations),
+            texts=study_texts(config, materials.tasks.config.n_explanations),
             header=_header(materials, seed, tasks_per_unit),
         )
+
+
+def _write_atlases(
+    folder: Path,
+    materials: Materials,
+    plan: Plan,
+    seed: int,
+    advance: Callable[[int], None],
+) -> list[StudyTrial]:
+    """Draw all atlases, all of one size in bytes; return the trials in their order."""
+    display = lru_cache(_IMAGES_IN_MEMORY)(materials.images.display)
+    config = materials.tasks.config
+    folder.mkdir()
+    drawn: list[tuple[str, Cells, Path]] = []
+    n_bytes = 0
+    # By trial id, so that even the order of writing tells nothing.
+    for trial_id in sorted(plan.trials):
+        task = plan.trials[trial_id].task
+        cells = draw_cells(task, purpose_rng(seed, f"cells {trial_id}"))
+        content = atlas_jpeg(task, cells, display)
+        path = folder / (_opaque(seed, f"atlas {trial_id}", length=32) + ".jpg")
+        path.write_bytes(content)
+        n_bytes = max(n_bytes, least_padded(content))
+        drawn.append((trial_id, cells, path))
+        advance(len(plan.trials))
+    trials = []
+    for trial_id, cells, path in drawn:
+        content = padded(path.read_bytes(), n_bytes)
+        path.write_bytes(content)
+        planned = plan.trials[trial_id]
+        trials.append(
+            StudyTrial(
+                trial_id=trial_id,
+                kind=planned.kind,
+                task=planned.task,
+                atlas=path.name,
+                atlas_sha256=bytes_hash(content),
+                cells=cells,
+                group=planned.group,
+                obvious=planned.obvious,
+                explanation_method=config.explanation_method,
+                difficulty=str(config.difficulty),
+                instructed_query=planned.instructed_query,
+            )
+        )
+    return trials
 
 
 def plan_study(
@@ -292,7 +313,7 @@ def _shown_tasks(n_tasks: int, tasks_per_unit: int | None) -> int:
 def _header(materials: Materials, seed: int, tasks_per_unit: int | None) -> Header:
     return Header(
         format="study",
-        version=1,
+        version=STUDY_VERSION,
         config={
             "tasks": dict(materials.tasks.header.config),
             "tasks_per_unit": tasks_per_unit,

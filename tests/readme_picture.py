@@ -11,6 +11,7 @@ import numpy as np
 import skimage
 from PIL import Image
 
+from data.atlases import padded
 from data.files import bytes_hash, read_json, write_json
 from data.studies import read_study
 from experiment_server.browser import running_chromium
@@ -42,7 +43,8 @@ def redraw(folder, rng):
         weak = [task.negative_query, *task.negative_explanations]
         images = dict(zip(strong, crops(POSITIVE, n, rng), strict=True))
         images |= dict(zip(weak, crops(NEGATIVE, n, rng), strict=True))
-        content = atlas_jpeg(task, trial.cells, images.__getitem__)
+        drawn = atlas_jpeg(task, trial.cells, images.__getitem__)
+        content = padded(drawn, 1_000_000)
         (folder / "atlases" / trial.atlas).write_bytes(content)
         entries[trial.trial_id]["atlas_sha256"] = bytes_hash(content)
     write_json(path, list(entries.values()))

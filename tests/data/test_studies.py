@@ -6,6 +6,7 @@ from data.errors import DataContractError
 from data.files import read_json, write_json
 from data.formats import Header
 from data.studies import (
+    STUDY_VERSION,
     Cells,
     Presentation,
     StudyConfig,
@@ -63,11 +64,13 @@ def test_an_instruction_decides_which_row_is_correct():
         assert correct_row(instructed, presentation) == "lower"
 
 
-@pytest.mark.parametrize("n_explanations", [1, 4, 9, 12])
-def test_the_cells_of_an_atlas_fill_it_without_overlap(n_explanations):
-    width, height = atlas_size(n_explanations)
-    corners = {cell_position(cell) for cell in range(n_cells(n_explanations))}
-    assert len(corners) == n_cells(n_explanations)
+@pytest.mark.parametrize("n_images", [2, 5, 6, 20, 25])
+def test_the_cells_of_an_atlas_fill_it_without_overlap(n_images):
+    width, height = atlas_size(n_images=n_images)
+    cells = range(n_cells(n_images=n_images))
+    corners = {cell_position(cell) for cell in cells}
+    assert n_images <= len(corners) == len(cells) < n_images + 5
+    assert len(cells) * 224**2 == width * height
     assert all(x + 224 <= width and y + 224 <= height for x, y in corners)
     assert all(number % 16 == 0 for corner in corners for number in corner)
 
@@ -80,7 +83,7 @@ def study_folder(tmp_path):
         trials=[TRIAL],
         slots=[[SWAPPED]],
         texts={"consent": "May we?"},
-        header=Header(format="study", version=1, config={}, seed=3),
+        header=Header(format="study", version=STUDY_VERSION, config={}, seed=3),
     )
     return tmp_path
 

@@ -1,15 +1,16 @@
 """A study of noise images that compiles in a moment: all kinds, all parts."""
 
-import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from data.atlases import encode_atlas, padded
 from data.files import bytes_hash
 from data.formats import Header
 from data.studies import (
+    STUDY_VERSION,
     Cells,
     Presentation,
     StudyConfig,
@@ -68,7 +69,7 @@ def make_toy_study(folder: Path, *, seed: int = 0, n_explanations: int = 3, **se
         trials=trials,
         slots=[_slot(trials, config, rng) for _ in range(config.n_slots)],
         texts=TEXTS,
-        header=Header(format="study", version=1, config={}, seed=seed),
+        header=Header(format="study", version=STUDY_VERSION, config={}, seed=seed),
     )
     return folder
 
@@ -76,11 +77,11 @@ def make_toy_study(folder: Path, *, seed: int = 0, n_explanations: int = 3, **se
 def _trial(folder, rng, label, number, n_explanations):
     kind = "practice" if "obvious" in label else label
     name = rng.bytes(8).hex()
-    images = [f"{label}-{number}-{i}.png" for i in range(n_cells(n_explanations))]
-    cells = [int(cell) for cell in rng.permutation(len(images))]
+    images = [f"{label}-{number}-{i}.png" for i in range(2 + 2 * n_explanations)]
+    cells = [int(cell) for cell in rng.permutation(n_cells(n_images=len(images)))]
     half = 2 + n_explanations
     asked = ("upper", "lower")[number % 2] if kind == "instructed" else None
-    content = _atlas(rng, n_explanations)
+    content = _atlas(rng, len(images))
     (folder / "atlases").mkdir(parents=True, exist_ok=True)
     (folder / "atlases" / f"{name}.jpg").write_bytes(content)
     return StudyTrial(
@@ -103,18 +104,17 @@ def _trial(folder, rng, label, number, n_explanations):
             positive_query=cells[0],
             negative_query=cells[1],
             positive_explanations=tuple(cells[2:half]),
-            negative_explanations=tuple(cells[half:]),
+            negative_explanations=tuple(cells[half : len(images)]),
         ),
         instructed_query=asked,
     )
 
 
-def _atlas(rng, n_explanations):
-    width, height = atlas_size(n_explanations)
+def _atlas(rng, n_images):
+    width, height = atlas_size(n_images=n_images)
     coarse = rng.integers(0, 256, (height // 56, width // 56, 3), dtype=np.uint8)
-    out = io.BytesIO()
-    Image.fromarray(coarse).resize((width, height)).save(out, "JPEG", quality=40)
-    return out.getvalue()
+    atlas = encode_atlas(Image.fromarray(coarse).resize((width, height)))
+    return padded(atlas, 30_000 * n_images)
 
 
 def _slot(trials, config, rng):

@@ -5,6 +5,7 @@ import shutil
 import pytest
 from PIL import Image
 
+from data.atlases import padded
 from data.files import write_json
 from data.studies import read_study
 from stimuli.check import check_study
@@ -197,19 +198,17 @@ def test_cells_in_a_fixed_order_leak(folder):
     assert "the explanations tell their polarity" in details
 
 
-def test_a_row_that_follows_the_size_of_the_atlas_leaks(folder):
-    study = read_study(folder)
-    sizes = {
-        name: study.atlas_path(one).stat().st_size for name, one in study.trials.items()
-    }
-    middle = sorted(sizes.values())[len(sizes) // 2]
+def test_atlases_of_different_sizes_leak(folder):
+    path = next((folder / "atlases").iterdir())
+    path.write_bytes(padded(path.read_bytes(), path.stat().st_size + 10))
+    assert "atlases of 2 sizes in bytes" in found(folder, "leaking")
 
-    def change(one):
-        upper = "positive" if sizes[one["trial_id"]] > middle else "negative"
-        return one | {"positive_side": "right", "upper_query": upper}
 
-    change_slots(folder, change)
-    assert any("size of an atlas" in detail for detail in found(folder, "leaking"))
+def test_an_atlas_whose_cells_cannot_change_places_is_missing(folder):
+    path = next((folder / "atlases").iterdir())
+    with Image.open(path) as atlas:
+        atlas.save(path, "JPEG", quality=90, subsampling=0)
+    assert any("can change places" in detail for detail in found(folder, "missing"))
 
 
 def test_a_side_that_is_always_the_same_is_unbalanced(folder):
