@@ -18,6 +18,9 @@ export class Refusal extends Error {
   }
 }
 
+/** No reply of our server: none at all, or a page that somebody between us sent. */
+export class NoReply extends Error {}
+
 interface Request {
   token?: string | undefined;
   body?: object;
@@ -28,7 +31,7 @@ interface Request {
 /** Ask once; network failures reject with what fetch rejects with. */
 export async function ask<Reply>(path: string, request: Request = {}): Promise<Reply> {
   const { token, body, keepalive = false } = request;
-  const headers: Record<string, string> = {};
+  const headers: Record<string, string> = { Accept: "application/json" };
   if (token) headers["Authorization"] = `Bearer ${token}`;
   if (body) headers["Content-Type"] = "application/json";
   const reply = await fetch(`/api/${path}`, {
@@ -40,34 +43,44 @@ export async function ask<Reply>(path: string, request: Request = {}): Promise<R
     ...(body ? { body: JSON.stringify(body) } : {}),
   });
   if (reply.status === 204) return undefined as Reply;
-  const content = await reply.json().catch(() => {
-    if (reply.ok) throw new TypeError("the reply broke off");
-    return {};
-  });
+  const content: unknown = await reply.json().catch(() => null);
+  if (typeof content !== "object" || content === null) {
+    throw new NoReply(`http-${reply.status}`);
+  }
   if (reply.ok) return content as Reply;
-  throw new Refusal(
-    reply.status,
-    typeof content.error === "string" ? content.error : `http-${reply.status}`,
-    content.state ?? null,
-  );
+  const { error, state } = content as { error?: unknown; state?: State };
+  if (typeof error !== "string") throw new NoReply(`http-${reply.status}`);
+  throw new Refusal(reply.status, error, state ?? null);
 }
 
 /** Ask until the server replies; only what it refuses is an error. */
-export async function insist<Reply>(path: string, request: Request = {}): Promise<Reply> {
+export async function insist<Reply>(
+  path: string,
+  request: Request | (() => Request) = {},
+): Promise<Reply> {
   for (let failures = 0; ; failures += 1) {
     try {
-      const reply = await ask<Reply>(path, request);
-      setNotice("answers", false);
+      const now = typeof request === "function" ? request() : request;
+      const reply = await ask<Reply>(path, now);
+      setNotice("answers", null);
       return reply;
     } catch (error) {
       if (error instanceof Refusal && !isPassing(error.status)) {
-        setNotice("answers", false);
+        setNotice("answers", null);
         throw error;
       }
-      setNotice("answers", true);
+      setNotice("answers", trouble(error, failures));
       await backOff(failures);
     }
   }
+}
+
+/** Repeated failures of a browser that is online have causes that a person can mend. */
+const FAILURES_BEFORE_ADVICE = 4;
+
+function trouble(error: unknown, failures: number): "offline" | "blocked" | "busy" {
+  if (error instanceof Refusal) return "busy";
+  return failures >= FAILURES_BEFORE_ADVICE && navigator.onLine ? "blocked" : "offline";
 }
 
 function isPassing(status: number): boolean {

@@ -19,3 +19,13 @@ export function readEntry(query: string): Entry {
     observer: given.get("observer") || null,
   };
 }
+
+/** Whether the link is of the session that is kept; a bare link names nobody. */
+export function isSame(entry: Entry, kept: Entry): boolean {
+  const isNamed = entry.participant !== null;
+  return (
+    (!isNamed || entry.participant === kept.participant) &&
+    entry.test_run === kept.test_run &&
+    entry.observer === kept.observer
+  );
+}

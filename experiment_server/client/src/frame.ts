@@ -1,15 +1,23 @@
 /** What surrounds every screen: progress, notices, the way out, and the window check. */
 
+import { askToStop, showKeys } from "./dialogs";
 import { element, paragraphs } from "./dom";
-import { type MessageName, say } from "./messages";
+import { say } from "./messages";
 import { noticeBar } from "./notices";
 import type { Screen, State } from "./types";
+import { isFullscreen } from "./watch";
+
+/** Screens before there is a session, and those of the page itself. */
+export type OwnScreen = "start" | "practice" | "fullscreen" | "taken_over" | "problem";
 
 /** Screens that show pictures, or lead to them. */
-const NEEDS_ROOM: ReadonlySet<Screen | "start"> = new Set([
+const NEEDS_ROOM: ReadonlySet<Screen | OwnScreen> = new Set([
   "start",
   "consent",
   "instructions",
+  "comprehension",
+  "fullscreen",
+  "practice",
   "trial",
   "practice_again",
   "practice_passed",
@@ -17,8 +25,11 @@ const NEEDS_ROOM: ReadonlySet<Screen | "start"> = new Set([
 ]);
 
 /** Screens of a session that is still going on. */
-const CAN_STOP: ReadonlySet<Screen> = new Set([
+const CAN_STOP: ReadonlySet<Screen | OwnScreen> = new Set([
   "instructions",
+  "comprehension",
+  "fullscreen",
+  "practice",
   "trial",
   "practice_again",
   "practice_passed",
@@ -27,14 +38,29 @@ const CAN_STOP: ReadonlySet<Screen> = new Set([
   "debrief",
 ]);
 
+/** Screens on which keys give answers, or soon will. */
+const HAS_KEYS: ReadonlySet<Screen | OwnScreen> = new Set([
+  "instructions",
+  "practice",
+  "trial",
+  "practice_again",
+  "practice_passed",
+  "break",
+]);
+
+export interface Shown {
+  state?: State;
+  minWindow: [number, number];
+  minutesLeft?: number | null;
+}
+
 export class Frame {
   readonly stage = element("main", { id: "stage" });
   readonly #label = element("span", { class: "label" });
-  readonly #stop = element(
-    "button",
-    { type: "button", class: "quiet", "data-action": "stop", hidden: true },
-    say("button.stop"),
-  );
+  readonly #left = element("span", { class: "time-left", "data-time-left": true });
+  readonly #keys = quietButton("keys", "?", say("keys.title"));
+  readonly #full = quietButton("fullscreen", say("button.fullscreen"));
+  readonly #stop = quietButton("stop", say("button.stop"));
   readonly #bar = element("div", { class: "bar" });
   readonly #progress = element(
     "div",
@@ -51,46 +77,82 @@ export class Frame {
   readonly #tooSmall = element("div", { class: "cover", role: "alert", hidden: true });
   readonly #inside: HTMLElement;
   #minWindow: [number, number] = [0, 0];
-  #screen: Screen | "start" = "start";
+  #screen: Screen | OwnScreen = "start";
+  #levels = 3;
+  #offersFullscreen = false;
+  #isClosed = false;
+  /** What stopping means for the answers and for the pay. */
+  withdrawal: string | null = null;
 
   constructor(
     private readonly root: HTMLElement,
-    onStop: (dialog: HTMLDialogElement) => void,
+    onStop: (deletes: boolean) => void,
   ) {
-    const top = element("header", {}, this.#label, this.#stop);
-    this.#inside = element(
-      "div",
-      { class: "inside" },
+    const tools = element("div", { class: "tools" }, this.#full, this.#keys, this.#stop);
+    const top = element(
+      "header",
+      {},
       this.#progress,
-      top,
+      this.#label,
+      this.#left,
       noticeBar(),
-      this.stage,
+      tools,
     );
+    this.#inside = element("div", { class: "inside" }, top, this.stage);
     root.replaceChildren(this.#inside, this.#tooSmall);
-    this.#stop.addEventListener("click", () => this.#askToStop(onStop));
+    this.#stop.addEventListener("click", async () => {
+      const wish = await askToStop(root, this.withdrawal);
+      if (wish) onStop(wish === "delete");
+    });
+    this.#keys.addEventListener("click", () => void showKeys(root, this.#levels));
+    this.#full.addEventListener("click", () => void enterFullscreen());
     addEventListener("resize", () => this.#checkWindow());
     document.addEventListener("keydown", ignoreHeldKey, { capture: true });
+    document.addEventListener("keydown", (event) => this.#helpOnKey(event));
   }
 
   /** Tell of another screen. */
-  show(screen: Screen | "start", minWindow: [number, number], state?: State): void {
+  show(screen: Screen | OwnScreen, { state, minWindow, minutesLeft }: Shown): void {
+    if (this.#isClosed) return;
     this.#screen = screen;
     this.#minWindow = minWindow;
     this.root.dataset["screen"] = screen;
-    this.#stop.hidden = screen === "start" || !CAN_STOP.has(screen);
-    this.#label.textContent = state ? label(state) : "";
+    this.#stop.hidden = !CAN_STOP.has(screen);
+    this.#keys.hidden = !HAS_KEYS.has(screen);
+    this.#label.textContent = screen === "trial" && state ? label(state) : "";
+    this.#left.textContent = minutesLeft ? timeLeft(minutesLeft) : "";
     if (state) {
+      this.#levels = state.settings.confidence_levels;
+      this.#offersFullscreen = state.settings.fullscreen === "ask";
       const percent = Math.round(state.progress * 100);
       this.#progress.hidden = false;
       this.#progress.setAttribute("aria-valuenow", String(percent));
       this.#bar.style.inlineSize = `${state.progress * 100}%`;
     }
+    this.checkFullscreen();
     this.#checkWindow();
+  }
+
+  /** Offer the whole screen where the study asks for it and the window is smaller. */
+  checkFullscreen(): void {
+    const offers = this.#offersFullscreen && document.fullscreenEnabled;
+    this.#full.hidden = !offers || isFullscreen() || !CAN_STOP.has(this.#screen);
   }
 
   /** Whether something lies over the screen. */
   isCovered(): boolean {
-    return !this.#tooSmall.hidden || document.querySelector("dialog[open]") !== null;
+    const isOver = document.querySelector("dialog[open]") !== null;
+    return this.#isClosed || !this.#tooSmall.hidden || isOver;
+  }
+
+  /** Leave the session's screens for good; returns where a last page can be shown. */
+  close(screen: OwnScreen): HTMLElement {
+    this.show(screen, { minWindow: [0, 0] });
+    this.#isClosed = true;
+    document.querySelector("dialog[open]")?.remove();
+    const host = element("div");
+    this.stage.replaceChildren(host);
+    return host;
   }
 
   #checkWindow(): void {
@@ -111,44 +173,43 @@ export class Frame {
     );
   }
 
-  #askToStop(onStop: (dialog: HTMLDialogElement) => void): void {
-    const button = (name: MessageName, value: string, kind = ""): HTMLButtonElement =>
-      element("button", { value, class: kind, "data-action": value }, say(name));
-    const dialog = element(
-      "dialog",
-      { "aria-labelledby": "stop-title" },
-      element(
-        "form",
-        { method: "dialog" },
-        element("h1", { id: "stop-title" }, say("stop.title")),
-        ...paragraphs(say("stop.text")),
-        element(
-          "div",
-          { class: "actions column" },
-          button("button.go_on", "go-on", "primary"),
-          button("button.stop_keep", "keep"),
-          button("button.stop_delete", "delete"),
-        ),
-      ),
-    );
-    this.root.append(dialog);
-    dialog.addEventListener("close", () => {
-      dialog.remove();
-      if (["keep", "delete"].includes(dialog.returnValue)) onStop(dialog);
-    });
-    dialog.showModal();
+  #helpOnKey({ key, target }: KeyboardEvent): void {
+    const types = target instanceof HTMLTextAreaElement;
+    if (key !== "?" || types || this.#keys.hidden || this.isCovered()) return;
+    void showKeys(this.root, this.#levels);
   }
 }
 
-function label(state: State): string {
-  const { screen, practice, score } = state;
-  if (screen !== "trial") return "";
+/** Fill the screen; a browser may refuse, and then the window stays as it is. */
+export async function enterFullscreen(): Promise<void> {
+  await document.documentElement.requestFullscreen?.().catch(() => undefined);
+}
+
+function quietButton(action: string, text: string, name?: string): HTMLButtonElement {
+  return element(
+    "button",
+    {
+      type: "button",
+      class: "quiet",
+      "data-action": action,
+      hidden: true,
+      ...(name ? { "aria-label": name, title: name } : {}),
+    },
+    text,
+  );
+}
+
+function label({ practice, score }: State): string {
   if (practice) {
     return practice.n_rounds_max > 1
       ? say("practice.label", practice)
       : say("trial.practice");
   }
   return score ? say("trial.score", score) : "";
+}
+
+function timeLeft(minutes: number): string {
+  return minutes <= 1 ? say("time_left.one") : say("time_left.minutes", { minutes });
 }
 
 /** A key that is held must not press the buttons of the screens that follow. */

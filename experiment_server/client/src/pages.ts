@@ -7,6 +7,8 @@ export interface Action {
   name: string;
   text: string;
   primary?: boolean;
+  /** Whether the page may be left by this button now. */
+  isAllowed?: () => boolean;
 }
 
 interface Page {
@@ -14,6 +16,19 @@ interface Page {
   text?: string;
   more?: readonly Node[];
   actions?: readonly Action[];
+}
+
+let studyTitle = "";
+
+export function setStudyTitle(title: string): void {
+  studyTitle = title;
+  document.title = title;
+}
+
+/** Name the window after what it shows. */
+export function setTitle(title: string): void {
+  const isNew = title !== "" && title !== studyTitle;
+  document.title = isNew ? `${title} – ${studyTitle}` : studyTitle;
 }
 
 /** Show a page; resolves with the name of the action that was chosen. */
@@ -40,15 +55,18 @@ export function page(host: HTMLElement, { title, text, more, actions }: Page): P
       buttons.length ? element("div", { class: "actions" }, ...buttons) : null,
     ),
   );
+  setTitle(title);
   host.closest("main")?.scrollTo(0, 0);
   heading.focus({ preventScroll: true });
   const listening = new AbortController();
   const { signal } = listening;
   return new Promise((resolve) => {
     for (const [index, button] of buttons.entries()) {
+      const action = actions![index]!;
       const choose = (): void => {
+        if (action.isAllowed?.() === false) return;
         listening.abort();
-        resolve(actions?.[index]?.name ?? "");
+        resolve(action.name);
       };
       button.addEventListener("click", choose, { signal });
     }
@@ -61,7 +79,9 @@ function pressOnEnter(button: HTMLButtonElement, signal: AbortSignal): void {
   const onKey = (event: KeyboardEvent): void => {
     const { key, repeat, target } = event;
     const takesKeys =
-      target instanceof HTMLButtonElement || target instanceof HTMLTextAreaElement;
+      target instanceof HTMLButtonElement ||
+      target instanceof HTMLTextAreaElement ||
+      (target instanceof HTMLInputElement && key === " ");
     const isOver = document.querySelector("dialog[open]") !== null;
     if (takesKeys || repeat || isOver || (key !== "Enter" && key !== " ")) return;
     event.preventDefault();

@@ -5,14 +5,22 @@ import { element, paragraphs, titled } from "./dom";
 import { instruct } from "./instructions";
 import { type MessageName, say } from "./messages";
 import { page } from "./pages";
-import type { Session } from "./session";
+import { ask } from "./questions";
+import type { DeclineReason, Session } from "./session";
 import type { Screen, State } from "./types";
+import { forever } from "./waiting";
 
-type Show = (host: HTMLElement, session: Session, atlases: Atlases) => Promise<void>;
+type Show = (
+  host: HTMLElement,
+  session: Session,
+  atlases: Atlases,
+  minutesLeft: number | null,
+) => Promise<void>;
 
 export const SCREENS: Record<Exclude<Screen, "trial">, Show> = {
   consent,
   instructions,
+  comprehension,
   practice_again: practiceAgain,
   practice_passed: practicePassed,
   break: takeBreak,
@@ -21,6 +29,10 @@ export const SCREENS: Record<Exclude<Screen, "trial">, Show> = {
   end,
   declined: closing("declined.title", "declined.text"),
   practice_failed: closing("practice_failed.title", "practice_failed.text"),
+  comprehension_failed: closing(
+    "comprehension_failed.title",
+    "comprehension_failed.text",
+  ),
   withdrawn: closing("withdrawn.title", "withdrawn.text"),
   timed_out: closing("timed_out.title", "timed_out.text"),
 };
@@ -28,14 +40,52 @@ export const SCREENS: Record<Exclude<Screen, "trial">, Show> = {
 const CONTINUE = "continue";
 
 async function consent(host: HTMLElement, session: Session): Promise<void> {
+  for (;;) {
+    const action = await page(host, {
+      ...titled(session.state.consent?.text ?? "", say("consent.title")),
+      more: [notice(session.state)],
+      actions: [
+        { name: "agree", text: say("button.agree") },
+        { name: "decline", text: say("button.decline"), primary: false },
+        { name: "cannot", text: say("button.cannot"), primary: false },
+      ],
+    });
+    if (action === "agree") return session.consent(true);
+    if (action === "decline") return session.consent(false);
+    const reason = await cannot(host, session.state);
+    if (reason) return session.consent(false, reason);
+  }
+}
+
+/** What somebody needs to take part. */
+function notice(state: State): HTMLElement {
+  const [width, height] = state.settings.min_window;
+  const needs = [say("needs.eyes"), say("needs.device"), say("needs.window", { width, height })];
+  return element(
+    "section",
+    { class: "needs", "aria-labelledby": "needs-title" },
+    element("h2", { id: "needs-title" }, say("needs.title")),
+    element("ul", {}, ...needs.map((need) => element("li", {}, need))),
+  );
+}
+
+const REASONS: readonly [DeclineReason, MessageName][] = [
+  ["colour_vision", "button.cannot_colour"],
+  ["device", "button.cannot_device"],
+  ["declined", "button.cannot_other"],
+];
+
+/** Ask why somebody can't take part; null where they can after all. */
+async function cannot(host: HTMLElement, state: State): Promise<DeclineReason | null> {
   const action = await page(host, {
-    ...titled(session.state.consent?.text ?? "", say("consent.title")),
+    title: say("cannot.title"),
+    text: say("cannot.text", { contact: state.contact }),
     actions: [
-      { name: "agree", text: say("button.agree") },
-      { name: "decline", text: say("button.decline"), primary: false },
+      ...REASONS.map(([name, text]) => ({ name, text: say(text), primary: false })),
+      { name: "back", text: say("button.back") },
     ],
   });
-  await session.consent(action === "agree");
+  return REASONS.find(([name]) => name === action)?.[0] ?? null;
 }
 
 async function instructions(
@@ -45,12 +95,25 @@ async function instructions(
 ): Promise<void> {
   const { instructions: given, settings } = session.state;
   if (!given) throw new Error("no-instructions");
+  if (given.repeated) {
+    await page(host, {
+      title: say("repeated.title"),
+      text: say("repeated.text"),
+      actions: [{ name: CONTINUE, text: say("button.read_again") }],
+    });
+  }
   const viewings = await instruct(host, given.pages, given.example, atlases, {
     levels: settings.confidence_levels,
     keys: settings.keys ?? true,
     wording: settings.wording ?? {},
   });
   await session.instructed(viewings);
+}
+
+async function comprehension(host: HTMLElement, session: Session): Promise<void> {
+  const { comprehension: given } = session.state;
+  if (!given) throw new Error("no-questions");
+  await session.comprehended(await ask(host, given));
 }
 
 /** Tell what the practice is; shown before the first trial of its first round. */
@@ -87,11 +150,17 @@ async function practicePassed(host: HTMLElement, session: Session): Promise<void
   await session.leave();
 }
 
-async function takeBreak(host: HTMLElement, session: Session): Promise<void> {
+async function takeBreak(
+  host: HTMLElement,
+  session: Session,
+  _: Atlases,
+  minutesLeft: number | null,
+): Promise<void> {
+  const timeLeft = minutesLeft && say("break.time_left", { minutes: minutesLeft });
   const percent = Math.round(session.state.progress * 100);
   await page(host, {
     title: say("break.title"),
-    text: say("break.text", { percent }),
+    text: [say("break.text", { percent }), timeLeft].filter(Boolean).join("\n\n"),
     actions: [{ name: CONTINUE, text: say("button.continue") }],
   });
   await session.leave();
@@ -154,9 +223,4 @@ function closing(title: MessageName, text: MessageName): Show {
     void page(host, { title: say(title), text: say(text, { contact }) });
     await forever();
   };
-}
-
-/** A last screen is never left. */
-export function forever(): Promise<never> {
-  return new Promise(() => undefined);
 }

@@ -1,27 +1,42 @@
 /** One session: where it stands, and every message that moves it on. */
 
-import { ask, insist, Refusal } from "./api";
+import { insist, Refusal } from "./api";
 import { SessionClock } from "./clock";
-import type { Entry } from "./entry";
+import { type Entry, isSame } from "./entry";
 import type { Viewing } from "./instructions";
+import { Outbox, sendLeftovers } from "./outbox";
 import type { Store } from "./store";
 import type { Response } from "./trial_plugin";
-import type { Answer, AnswerReply, State } from "./types";
-import { windowSize } from "./watch";
+import type { Answer, State, Trial } from "./types";
+import { forever } from "./waiting";
+import { type Losses, scaleNow, windowSize } from "./watch";
+
+interface Visit {
+  token: string;
+  state: State;
+}
+
+/** Why somebody does not take part. */
+export type DeclineReason = "declined" | "colour_vision" | "device";
 
 export class Session {
   readonly clock = new SessionClock();
+  readonly #outbox: Outbox;
   #state: State;
-  /** Trial that an earlier load of the page had already shown. */
-  readonly #seenBefore: number | null;
+  #isOver = false;
+  readonly #onMove: (() => void)[] = [];
+  /** Called once when another page goes on with this session. */
+  onTakenOver: () => void = () => undefined;
+  /** Called when an answer can't be stored for a reason that no repetition mends. */
+  onFailure: (error: unknown) => void = () => undefined;
 
   private constructor(
     readonly token: string,
     state: State,
     private readonly store: Store,
   ) {
-    const kept = store.read();
-    this.#seenBefore = kept?.seen ?? null;
+    const kept = store.session();
+    this.#outbox = new Outbox(store, () => token, kept?.key ?? token);
     this.clock.goOnFrom(kept?.elapsed_ms ?? 0);
     this.#state = state;
     this.#moveTo(state);
@@ -30,45 +45,87 @@ export class Session {
 
   /** Start a session, or go on with the participant's own. */
   static async start(entry: Entry, store: Store): Promise<Session> {
-    const body = { ...entry, recruiter: "link", window: windowSize() };
-    const { token, state } = await insist<{ token: string; state: State }>("sessions", {
-      body,
-    });
-    store.write({ ...entry, token, seen: null, outbox: null, elapsed_ms: 0 });
-    return new Session(token, state, store);
+    const begun = store.joining();
+    // The same key again, so that a start whose reply was lost starts nothing else.
+    const join_key =
+      begun && begun.participant === entry.participant ? begun.join_key : uuid();
+    await store.keepJoining({ join_key, participant: entry.participant });
+    const body = { ...entry, recruiter: "link", window: windowSize(), join_key };
+    try {
+      const { token, state } = await insist<Visit>("sessions", { body });
+      await store.keepSession({
+        ...entry,
+        token,
+        key: join_key,
+        elapsed_ms: 0,
+        scale: scaleNow(),
+        next_event: 0,
+        events: [],
+      });
+      return new Session(token, state, store);
+    } finally {
+      await store.forgetJoining();
+    }
   }
 
   /** Go on with the session that this browser knows; null if there is none. */
   static async resume(entry: Entry, store: Store): Promise<Session | null> {
-    const kept = store.read();
+    await sendLeftovers(store);
+    const kept = store.session();
     if (!kept || !isSame(entry, kept)) return null;
-    const { token, outbox } = kept;
     try {
-      if (outbox) {
-        await insist("session/answers", { token, body: outbox }).catch(ignoreRefusal);
-        store.update(token, { outbox: null });
+      const body = { window: windowSize() };
+      const visit = await insist<Visit>("session/resume", { token: kept.token, body });
+      const { token } = visit;
+      await store.update({ token });
+      let { state } = visit;
+      if (store.answers().length) {
+        await sendLeftovers(store, { key: kept.key, token });
+        state = await insist<State>("session", { token });
       }
-      return new Session(token, await insist<State>("session", { token }), store);
+      return new Session(token, state, store);
     } catch (error) {
       if (!(error instanceof Refusal) || ![401, 403, 404].includes(error.status)) {
         throw error;
       }
-      store.write(null);
+      await store.forgetSession();
       return null;
     }
   }
 
+  /** Where the session stands, answers that are on their way taken as stored. */
   get state(): State {
-    return this.#state;
+    const { trial, upcoming, progress, trials_left } = this.#state;
+    const onTheirWay = this.#outbox.sequences;
+    if (!trial || !onTheirWay.includes(trial.sequence)) return this.#state;
+    const left = (upcoming ?? []).filter(
+      ({ sequence }) => !onTheirWay.includes(sequence),
+    );
+    const next = left.shift();
+    if (!next) return this.#state;
+    const n_left = trials_left ?? null;
+    const share = n_left ? onTheirWay.length / n_left : 0;
+    return {
+      ...this.#state,
+      trial: next,
+      upcoming: left,
+      trials_left: n_left === null ? null : n_left - onTheirWay.length,
+      progress: progress + share * (1 - progress),
+    };
   }
 
-  consent(agreed: boolean): Promise<void> {
+  consent(agreed: boolean, reason: DeclineReason | null = null): Promise<void> {
     const consent_version = this.#state.consent?.version ?? "";
-    return this.#post("consent", { agreed, consent_version });
+    const given = agreed ? {} : { reason: reason ?? "declined" };
+    return this.#post("consent", { agreed, consent_version, ...given });
   }
 
   instructed(pages: readonly Viewing[]): Promise<void> {
     return this.#post("instructions", { ...this.#time(), pages });
+  }
+
+  comprehended(answers: readonly number[]): Promise<void> {
+    return this.#post("comprehension", { answers, ...this.#time() });
   }
 
   leave(): Promise<void> {
@@ -83,48 +140,71 @@ export class Session {
     return this.#post("finish", this.#time());
   }
 
-  withdraw(delete_answers: boolean): Promise<void> {
-    return this.#post("withdraw", { delete_answers });
+  async withdraw(delete_answers: boolean): Promise<void> {
+    // What is kept is kept whole.
+    if (!delete_answers) await this.#outbox.empty();
+    await this.#post("withdraw", { delete_answers });
   }
 
   /** Ask where the session stands. */
   async refresh(): Promise<void> {
-    this.#moveTo(await insist<State>("session", { token: this.token }));
-  }
-
-  shown(sequence: number): void {
-    this.store.update(this.token, { seen: sequence });
-  }
-
-  /** Keep an answer until the server has stored it; resolves with the feedback. */
-  async answer(
-    sequence: number,
-    response: Response,
-  ): Promise<{ correct: boolean } | null> {
-    const { rt, onset, ...rest } = response;
-    const body: Answer = {
-      ...rest,
-      sequence,
-      idempotency_key: uuid(),
-      rt_ms: rt,
-      onset,
-      interrupted: sequence === this.#seenBefore,
-      ...this.#time(),
-    };
-    this.store.update(this.token, { outbox: body });
     try {
-      const reply = await insist<AnswerReply>("session/answers", {
-        token: this.token,
-        body,
-      });
-      this.#moveTo(reply.state);
-      return reply.feedback;
+      this.#moveTo(await insist<State>("session", { token: this.token }));
     } catch (error) {
       await this.#recover(error);
-      return null;
-    } finally {
-      this.store.update(this.token, { outbox: null });
     }
+  }
+
+  /** Give way to another page. */
+  async yield(): Promise<void> {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#outbox.close();
+    this.onTakenOver();
+  }
+
+  /**
+   * Keep an answer until the server has stored it.
+   *
+   * Resolves with the feedback where there is some. Where the next trial is known it
+   * resolves at once, and else when the server has told what comes next.
+   */
+  async answer(
+    trial: Trial,
+    response: Response,
+    losses: Losses,
+  ): Promise<{ correct: boolean } | null> {
+    const { rt, ...rest } = response;
+    const body: Answer = {
+      ...rest,
+      ...losses,
+      sequence: trial.sequence,
+      idempotency_key: uuid(),
+      rt_ms: rt,
+      interrupted: false,
+      ...this.#time(),
+    };
+    this.#keepTime();
+    const stored = this.#outbox.add(body).then(
+      ({ state, feedback }) => {
+        this.#moveTo(state);
+        return feedback;
+      },
+      async (error: unknown) => {
+        await this.#recover(error).catch((fatal: unknown) => {
+          this.onFailure(fatal);
+          return forever();
+        });
+        return null;
+      },
+    );
+    if (trial.feedback) return stored;
+    let isStored = false;
+    void stored.then(() => (isStored = true));
+    while (!isStored && (this.state.trial?.sequence ?? -1) <= trial.sequence) {
+      await Promise.race([stored, this.#nextMove()]);
+    }
+    return null;
   }
 
   async #post(name: string, body: object): Promise<void> {
@@ -138,12 +218,22 @@ export class Session {
   /** After a refusal the server's word on where the session stands holds. */
   async #recover(error: unknown): Promise<void> {
     if (!(error instanceof Refusal) || error.status === 400) throw error;
+    if (error.code === "taken-over") {
+      await this.yield();
+      return forever();
+    }
     if (error.state) this.#moveTo(error.state);
-    else this.#moveTo(await ask<State>("session", { token: this.token }));
+    else if (error.status === 409) await this.refresh();
+    else throw error;
+  }
+
+  #nextMove(): Promise<void> {
+    return new Promise((resolve) => this.#onMove.push(resolve));
   }
 
   #moveTo(state: State): void {
     this.#state = state;
+    for (const react of this.#onMove.splice(0)) react();
     this.clock.goOnFrom(state.elapsed_ms);
     if (state.screen !== "consent" && state.screen !== "declined") this.clock.start();
     this.#keepTime();
@@ -154,22 +244,9 @@ export class Session {
   }
 
   #keepTime(): void {
-    this.store.update(this.token, { elapsed_ms: this.clock.elapsed() });
+    // A page that gave way must not write over what the newer one keeps.
+    if (!this.#isOver) void this.store.update({ elapsed_ms: this.clock.elapsed() });
   }
-}
-
-/** Whether the link is of the session that is kept; a bare link names nobody. */
-function isSame(entry: Entry, kept: Entry): boolean {
-  const isNamed = entry.participant !== null;
-  return (
-    (!isNamed || entry.participant === kept.participant) &&
-    entry.test_run === kept.test_run &&
-    entry.observer === kept.observer
-  );
-}
-
-function ignoreRefusal(error: unknown): void {
-  if (!(error instanceof Refusal)) throw error;
 }
 
 /** A random UUID; the browser's own function is missing on plain HTTP. */

@@ -8,13 +8,18 @@ import { type Entry, readEntry } from "./entry";
 import { Frame } from "./frame";
 import { learnLayout } from "./keys";
 import { say, useLanguage } from "./messages";
-import { page } from "./pages";
-import { runSession, showProblem } from "./run";
-import { forever } from "./screens";
+import { Pace } from "./pace";
+import { page, setStudyTitle } from "./pages";
+import { runSession, showProblem, showTakenOver } from "./run";
 import { Session } from "./session";
 import { Store } from "./store";
+import { Tabs } from "./tabs";
 import type { StudyInfo } from "./types";
+import { forever } from "./waiting";
 import { Watch } from "./watch";
+
+/** A trial and the pause after it, where the study doesn't say how long it takes. */
+const TRIAL_MS = 8500;
 
 /** Offer to start; resolves with the session when the participant does. */
 async function start(
@@ -25,16 +30,19 @@ async function start(
 ): Promise<Session> {
   const host = element("div");
   frame.stage.replaceChildren(host);
-  frame.show("start", study.min_window);
+  frame.show("start", { minWindow: study.min_window });
   const [width, height] = study.min_window;
-  const remarks = [
+  const minutes = study.expected_minutes ?? null;
+  const text = [
+    say("start.text", { n_trials: study.n_trials }),
+    minutes !== null && say("start.minutes", { minutes: Math.ceil(minutes) }),
+    say("start.device", { width, height }),
     entry.test_run && say("start.test_run"),
     entry.observer && say("start.simulated"),
   ];
-  const text = say("start.text", { n_trials: study.n_trials, width, height });
   await page(host, {
     title: study.title,
-    text: [text, ...remarks.filter(Boolean)].join("\n\n"),
+    text: text.filter(Boolean).join("\n\n"),
     actions: [{ name: "start", text: say("button.start") }],
   });
   try {
@@ -48,29 +56,55 @@ async function start(
 
 async function main(root: HTMLElement): Promise<void> {
   let session: Session | null = null;
-  const frame = new Frame(root, (dialog) => {
-    void session
-      ?.withdraw(dialog.returnValue === "delete")
-      .then(() => location.reload());
+  useLanguage(document.documentElement.lang);
+  const frame = new Frame(root, (deletes) => {
+    void session?.withdraw(deletes).then(() => location.reload());
   });
   try {
     const [study] = await Promise.all([insist<StudyInfo>("study"), learnLayout()]);
-    useLanguage(study.language);
-    document.title = study.title;
-    const watch = new Watch();
-    const store = new Store(study.study_id);
+    setStudyTitle(study.title);
+    frame.withdrawal = study.withdrawal ?? null;
+    const store = await Store.open(study.study_id);
+    const tabs = new Tabs(study.study_id);
+    const watch = new Watch(store);
     const entry = readEntry(location.search);
     const known = await Session.resume(entry, store);
     session = known ?? (await start(entry, study, store, frame));
     frame.stage.replaceChildren();
-    watch.follow(session.token, known ? 1 : 0);
-    await runSession(session, frame, watch);
+    const { participant, key } = store.session()!;
+    session.onTakenOver = () => {
+      watch.record("taken_over");
+      void showTakenOver(frame);
+    };
+    session.onFailure = (error) => void showProblem(frame, error);
+    tabs.announce({ participant, key });
+    tabs.onTakenOver({ participant, key }, () => session?.yield());
+    watch.onFullscreen = () => frame.checkFullscreen();
+    watch.follow(session);
+    await runSession(session, frame, watch, new Pace(trialTime(study)));
   } catch (error) {
-    console.error(error);
     await showProblem(frame, error);
   }
 }
 
+function trialTime({ expected_minutes, n_trials }: StudyInfo): number {
+  return expected_minutes ? (expected_minutes * 60_000) / (n_trials + 10) : TRIAL_MS;
+}
+
+/** Resolve when somebody looks at the page, and not only a browser in advance. */
+function shown(): Promise<void> {
+  const prerendered = (document as Document & { prerendering?: boolean }).prerendering;
+  if (!prerendered) return Promise.resolve();
+  return new Promise((resolve) =>
+    document.addEventListener("prerenderingchange", () => resolve(), { once: true }),
+  );
+}
+
+// A page that comes back from the browser's memory may have been overtaken meanwhile.
+addEventListener("pageshow", ({ persisted }) => {
+  if (persisted) location.reload();
+});
+
 const root = document.getElementById("app") ?? document.body.appendChild(element("div"));
 root.id = "app";
-void main(root);
+void shown().then(() => main(root));

@@ -1,5 +1,7 @@
 /** What the server and the page say to each other; the server's OpenAPI file is the reference. */
 
+import type { Display } from "./display";
+
 export type Row = "upper" | "lower";
 export type Point = [x: number, y: number];
 
@@ -127,20 +129,6 @@ export interface Onset {
   frame_ms: number | null;
   /** How long decoding the pictures took; they are decoded before they are needed. */
   decode_ms: number | null;
-}
-
-/** What the trial was shown in. */
-export interface Display {
-  /** Of the window's inside, in CSS pixels. */
-  width: number;
-  height: number;
-  device_pixel_ratio: number;
-  /** Ratio to the zoom at the session's start, 1 is the same; null where nobody
-   * measures it. */
-  zoom: number | null;
-  fullscreen: boolean;
-  /** Frames a second; null until it is measured. */
-  refresh_hz: number | null;
 }
 
 export interface Answer {

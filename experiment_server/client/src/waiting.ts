@@ -24,3 +24,8 @@ export function backOff(failures: number): Promise<void> {
     addEventListener("online", done);
   });
 }
+
+/** A last screen is never left. */
+export function forever(): Promise<never> {
+  return new Promise(() => undefined);
+}
