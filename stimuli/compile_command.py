@@ -20,11 +20,13 @@ from stimuli.check import check_study
 from stimuli.check_command import report
 from stimuli.compile import Materials, compile_study
 from stimuli.compile_imi_form import write_imi_form
+from stimuli.compile_texts import LANGUAGES, language_defaults
 
 PRESETS: dict[str, dict[str, Any]] = {"imi": IMI_PRESET}
 
 OPTIONS: dict[str, tuple[str, type, str]] = {
     "--study-id": ("study_id", str, "small letters, digits and hyphens"),
+    "--language": ("language", str, "of texts and page: en or de (default en)"),
     "--title": ("title", str, "shown to participants"),
     "--contact": ("contact", str, "whom participants can ask"),
     "--slots": ("n_slots", int, "sessions to fill with valid data"),
@@ -128,6 +130,9 @@ def study_config(arguments: argparse.Namespace) -> StudyConfig:
         settings |= _read_toml(arguments.config)
     given = {name: getattr(arguments, f"set_{name}") for name, _, _ in OPTIONS.values()}
     settings |= {name: value for name, value in given.items() if value is not None}
+    language = settings.get("language", "en")
+    if language in LANGUAGES:
+        settings = language_defaults(language) | settings
     required = {"study_id": "--study-id", "n_slots": "--slots",
                 "n_main_trials": "--main-trials"}  # fmt: skip
     for name, option in required.items():

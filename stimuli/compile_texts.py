@@ -1,5 +1,6 @@
 """What a study tells its participants, filled in from its settings."""
 
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
@@ -10,6 +11,9 @@ from data.files import bytes_hash
 from data.studies import StudyConfig
 
 TEXTS = Path(__file__).parent / "study_texts"
+
+LANGUAGES = tuple(sorted(path.parent.name for path in TEXTS.glob("*/words.toml")))
+"""Languages that a study can be in."""
 
 HIGHLIGHTS = (
     "none",
@@ -52,7 +56,7 @@ def study_texts(config: StudyConfig, n_explanations: int) -> dict[str, Any]:
     -------
     dict
         'consent', 'consent_version' (changes with every word of the consent),
-        'instructions' (list of 'text' and 'highlight'), 'debrief'.
+        'instructions' (list of 'text' and 'highlight'), 'debrief', 'withdrawal'.
     """
     folder = TEXTS / config.language
     words = _words(config, n_explanations)
@@ -67,7 +71,14 @@ def study_texts(config: StudyConfig, n_explanations: int) -> dict[str, Any]:
             )
         ],
         "debrief": _filled(folder / "debrief.md", words),
+        "withdrawal": _filled(folder / "withdrawal.md", words),
     }
+
+
+def language_defaults(language: str) -> dict[str, str]:
+    """Return the settings that are words: what a study says if it sets no others."""
+    words = _language_words(language)
+    return {"title": words["title"], "contact": words["contact"]}
 
 
 def expected_minutes(config: StudyConfig) -> int:
@@ -106,20 +117,26 @@ def _filled(path: Path, words: dict[str, str]) -> str:
     return Template(path.read_text(encoding="utf-8")).substitute(words).strip()
 
 
+def _language_words(language: str) -> dict[str, Any]:
+    path = TEXTS / language / "words.toml"
+    return tomllib.loads(path.read_text(encoding="utf-8"))
+
+
 def _words(config: StudyConfig, n_explanations: int) -> dict[str, str]:
+    words = _language_words(config.language)
     return {
         "n_trials": str(_n_trials(config)),
         "minutes": str(expected_minutes(config)),
         "contact": config.contact,
         "n_explanations": str(n_explanations),
         "confidence_levels": str(config.confidence_levels),
-        "practice": _count(_n_practice(config), "practice trial"),
-        "attempts": _count(config.max_practice_rounds, "attempt"),
+        "practice": _count(_n_practice(config), words["practice"]),
+        "attempts": _count(config.max_practice_rounds, words["attempts"]),
     }
 
 
-def _count(n: int, what: str) -> str:
-    return f"{n} {what}" if n == 1 else f"{n} {what}s"
+def _count(n: int, forms: dict[str, str]) -> str:
+    return Template(forms["one" if n == 1 else "many"]).substitute(n=n)
 
 
 def _situation(config: StudyConfig) -> dict[str, str]:
