@@ -28,6 +28,23 @@ STATISTICS = pa.DataFrameSchema(
         "share_at_minimum": pa.Column(
             "float64", pa.Check.in_range(0, 1), description="in [0, 1]"
         ),
+        **{
+            name: pa.Column(
+                "float64",
+                pa.Check.in_range(0, 1),
+                nullable=True,
+                required=False,
+                description="in [0, 1]",
+            )
+            for name in ("sparsity", "tie_share", "map_sparsity")
+        },
+        "local_contrast": pa.Column(
+            "float64",
+            pa.Check.ge(0),
+            nullable=True,
+            required=False,
+            description="0 or above",
+        ),
     },
     coerce=True,
     name="the unit statistics of a recording",
@@ -43,8 +60,14 @@ IMAGES = pa.DataFrameSchema(
 )
 """The images that indices point to, with the content of their files."""
 
-_MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
-_STEP = np.uint64(0x9E3779B97F4A7C15)
+VERSION = 2
+"""Of the recordings that are written; version 1 has fewer statistics."""
+
+_ADDED = ("sparsity", "tie_share", "map_sparsity", "local_contrast")
+"""Statistics since version 2; NaN where a recording is older or has none."""
+
+_MULTIPLIERS = (0x7FEB352D, 0x846CA68B)
+_INVERSES = tuple(np.uint32(pow(one, -1, 2**32)) for one in _MULTIPLIERS)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -66,8 +89,13 @@ class Recording:
         The most weakly activating images, the weakest first.
     statistics : DataFrame
         One row a unit, in the order of ``units``: 'unit', 'minimum', 'maximum',
-        'mean', 'sd' over all images, 'share_at_minimum' (the share of all images
-        whose activation equals the minimum: 1 for a dead unit).
+        'mean', 'sd' over all images; 'share_at_minimum' (the share of all images
+        whose activation equals the minimum: 1 for a dead unit); 'sparsity' (the
+        share of all images whose activation is 0 or below); 'tie_share' (the share
+        of the extreme images whose activation another image at their end has too);
+        'map_sparsity' (the share of all places in the unit's maps that are 0 or
+        below) and 'local_contrast' (mean absolute difference between neighbouring
+        places of its maps), both NaN unless they were asked for.
     full : mapping of UnitId to (n_images,) float32 array
         Exact activations to all images, for units named in advance.
     header : Header
@@ -134,15 +162,71 @@ class Recording:
         return self._row[unit]
 
 
-def tie_keys(
-    units: Sequence[UnitId], image_index: NDArray[np.integer], *, seed: int
-) -> NDArray[np.uint64]:
-    """Return random numbers that put images with equal activations in order.
+class TieOrder:
+    """The random order of images with equal activations, for each of many units.
 
     After a ReLU most of a unit's lower tail is exactly zero, and the order of images
-    is often the order of classes, so ties may never fall back on it. The key depends
-    on seed, unit and image alone: not on batches, on machines, or on which other
-    units are recorded.
+    is often the order of classes, so ties may never fall back on it. An image's key
+    depends on seed, unit and image alone: not on batches, on machines, or on which
+    other units are recorded.
+
+    Parameters
+    ----------
+    units : (n_units,) sequence of UnitId
+    seed : int
+
+    Notes
+    -----
+    Of two images with equal activations, the one with the smaller key ranks as the
+    weaker: it comes first at the bottom, and last at the top. So one order holds for
+    both ends, and no image is at both, however many are tied. A unit's keys are a
+    permutation of all 32-bit numbers, so no two images share one, and the image can
+    be told from its key. The permutation is an integer hash with two multiplications
+    (Wellons' lowbias32), with numbers from a hash of seed and unit added twice.
+    """
+
+    def __init__(self, units: Sequence[UnitId], *, seed: int) -> None:
+        hashes = [bytes_hash(f"{seed} {unit}".encode()) for unit in units]
+        numbers = [(int(one[:8], 16), int(one[8:16], 16)) for one in hashes]
+        added = np.array(numbers, dtype=np.uint32).reshape(-1, 2)
+        self._first, self._second = added[:, :1], added[:, 1:]
+
+    def keys(
+        self, image_index: NDArray[np.integer], rows: Any = slice(None)
+    ) -> NDArray[np.uint32]:
+        """Return (n_units, n) keys of the images at ``image_index``.
+
+        Parameters
+        ----------
+        image_index : (n,) or (n_units, n) int array
+            In [0, 2**32).
+        rows : slice or int array
+            Units to give keys for.
+        """
+        key = image_index.astype(np.uint32) + self._first[rows]
+        key ^= key >> 16
+        key *= np.uint32(_MULTIPLIERS[0])
+        key ^= key >> 15
+        key += self._second[rows]
+        key *= np.uint32(_MULTIPLIERS[1])
+        key ^= key >> 16
+        return key
+
+    def images(self, keys: NDArray[np.uint32]) -> NDArray[np.int32]:
+        """Return the indices of the images that have the (n_units, n) keys."""
+        key = keys ^ (keys >> 16)
+        key *= _INVERSES[1]
+        key -= self._second
+        key ^= (key >> 15) ^ (key >> 30)
+        key *= _INVERSES[0]
+        key ^= key >> 16
+        return (key - self._first).astype(np.int32)
+
+
+def tie_keys(
+    units: Sequence[UnitId], image_index: NDArray[np.integer], *, seed: int
+) -> NDArray[np.uint32]:
+    """Return the keys of :class:`TieOrder`, where they are needed once.
 
     Parameters
     ----------
@@ -151,25 +235,9 @@ def tie_keys(
 
     Returns
     -------
-    (n_units, n) uint64 array
-        Of two images with equal activations, the one with the smaller key ranks as
-        the weaker: it comes first at the bottom, and last at the top. So one order
-        holds for both ends, and no image is at both, however many are tied.
-
-    Notes
-    -----
-    The finalizer of SplitMix64 (Steele, Lea, Flood 2014) over a counter that starts
-    at a hash of seed and unit.
+    (n_units, n) uint32 array
     """
-    starts = [int(bytes_hash(f"{seed} {unit}".encode())[:16], 16) for unit in units]
-    start = np.array(starts, dtype=np.uint64)[:, None]
-    with np.errstate(over="ignore"):
-        mixed = start + _STEP * (
-            np.asarray(image_index, dtype=np.uint64) + np.uint64(1)
-        )
-        mixed = (mixed ^ (mixed >> np.uint64(30))) * _MIX[0]
-        mixed = (mixed ^ (mixed >> np.uint64(27))) * _MIX[1]
-    return mixed ^ (mixed >> np.uint64(31))
+    return TieOrder(units, seed=seed).keys(np.asarray(image_index))
 
 
 def write_recording(folder: Path, recording: Recording) -> None:
@@ -204,9 +272,11 @@ def read_recording(folder: Path) -> Recording:
     """
     folder = Path(folder)
     header, own = read_header(
-        folder / "recording.json", format="recording", versions=(1,)
+        folder / "recording.json", format="recording", versions=(1, VERSION)
     )
     statistics = read_parquet(folder / "units.parquet", STATISTICS)
+    absent = [name for name in _ADDED if name not in statistics]
+    statistics[absent] = np.nan
     images = read_parquet(folder / "images.parquet", IMAGES)
     arrays = read_arrays(folder / "extremes.npz")
     full_units = [UnitId.parse(name) for name in own["full_units"]]

@@ -17,9 +17,12 @@ class UnitId:
     model : str
         The network under study, without ``::``.
     layer : str
-        The module's path in the network, such as ``layer4.2.conv3``.
+        The module's path in the network, such as ``layer4.2.conv3``; with ``#2``
+        for the second time that it runs on an image, with ``[0]`` or ``[name]`` for
+        an element of what it returns. For directions of a layer, their set's name
+        follows after a slash: ``layer4.2.conv3/sae``.
     channel : int
-        Index from 0.
+        Index from 0; of the direction, where these are directions.
     """
 
     model: str

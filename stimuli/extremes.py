@@ -1,12 +1,13 @@
 """The extreme images and the statistics of many units, in bounded memory."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from data.recordings import tie_keys
+from data.recordings import TieOrder
 from data.units import UnitId
 
 BLOCK = 256
@@ -15,47 +16,152 @@ BLOCK = 256
 A constant, so that sums are added in the same order whatever the batch size is.
 """
 
+_PENDING = 64
+"""Candidates a unit that wait until they are put among its extremes together."""
+
+_SIGN = np.uint32(0x80000000)
+
+
+def rank_codes(
+    value: NDArray[np.float32], key: NDArray[np.uint32]
+) -> NDArray[np.uint64]:
+    """Return numbers in the order of the values, equal ones in that of their keys.
+
+    A sort of these is a sort by value, then by key: the upper 32 bits are the float's
+    own bits, turned so that they count upwards; the lower 32 bits are the key.
+    """
+    # Adding zero makes -0.0 the 0.0 that it is equal to.
+    bits = (value + np.float32(0)).view(np.int32)
+    turned = (bits >> 31).view(np.uint32) | _SIGN
+    code = (bits.view(np.uint32) ^ turned).astype(np.uint64)
+    code <<= np.uint64(32)
+    code |= key
+    return code
+
+
+def coded_values(code: NDArray[np.uint64]) -> NDArray[np.float32]:
+    """Return the values that :func:`rank_codes` were made of."""
+    ordered = (code >> np.uint64(32)).astype(np.uint32)
+    bits = np.where(ordered >= _SIGN, ordered ^ _SIGN, ~ordered)
+    return bits.view(np.float32)
+
 
 class RunningExtremes:
-    """The highest or lowest activations of every unit so far, with their images.
+    """The highest or lowest rank codes of every unit so far.
 
-    Ordered by value, then by key; the order of images plays no part.
-
-    Attributes
-    ----------
-    index : (n_units, n_kept) int32 array
-    value : (n_units, n_kept) float32 array
+    Which images are kept depends on values and keys alone: not on the order in which
+    images come, nor on what is merged with what.
     """
 
     def __init__(self, n_units: int, n_kept: int, *, highest: bool) -> None:
         self._n_kept = n_kept
-        self._sign = np.float32(-1 if highest else 1)
-        self.index = np.empty((n_units, 0), dtype=np.int32)
-        self.value = np.empty((n_units, 0), dtype=np.float32)
-        self._key = np.empty((n_units, 0), dtype=np.uint64)
+        self._highest = highest
+        self._code = np.empty((n_units, 0), dtype=np.uint64)
+        # No finite activation has the code of this.
+        self._none = np.uint64(0) if highest else np.uint64(2**64 - 1)
+        self._pending = np.full((n_units, _PENDING), self._none)
+        self._n_pending = np.zeros(n_units, dtype=np.int64)
+        self._edge = np.empty((n_units, 1), dtype=np.uint64)
 
-    def merge(
-        self,
-        value: NDArray[np.float32],
-        index: NDArray[np.int32],
-        key: NDArray[np.uint64],
-    ) -> None:
-        """Take in (n_units, n) activations of the (n,) images at ``index``."""
-        values = np.concatenate([self.value, value], axis=1)
-        keys = np.concatenate([self._key, key], axis=1)
-        indices = np.concatenate(
-            [self.index, np.broadcast_to(index, value.shape)], axis=1
-        )
-        order = np.lexsort((keys, self._sign * values), axis=-1)[:, : self._n_kept]
-        self.value = np.take_along_axis(values, order, axis=1)
-        self.index = np.take_along_axis(indices, order, axis=1)
-        self._key = np.take_along_axis(keys, order, axis=1)
+    def merge(self, code: NDArray[np.uint64]) -> None:
+        """Take in (n_units, n) codes."""
+        if self._code.shape[1] < self._n_kept:
+            self._keep(code)
+            return
+        passing, n_new = self._passing(code)
+        if (self._n_pending + n_new).max() > _PENDING:
+            self._settle()
+            passing, n_new = self._passing(code)
+        if n_new.max() > _PENDING:
+            self._keep(code)
+            return
+        rows, columns = np.nonzero(passing)
+        first = np.cumsum(n_new) - n_new
+        slot = self._n_pending[rows] + np.arange(len(rows)) - first[rows]
+        self._pending[rows, slot] = code[rows, columns]
+        self._n_pending += n_new
+
+    def ranked(self) -> NDArray[np.uint64]:
+        """Return (n_units, n_kept) codes, the most extreme first."""
+        self._settle()
+        ascending = np.sort(self._code, axis=1)
+        return ascending[:, ::-1] if self._highest else ascending
+
+    def restore(self, code: NDArray[np.uint64]) -> None:
+        """Go on from what :meth:`ranked` returned; nothing may be merged before."""
+        self._keep(code)
+
+    def _passing(
+        self, code: NDArray[np.uint64]
+    ) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+        passing = code > self._edge if self._highest else code < self._edge
+        return passing, np.count_nonzero(passing, axis=1)
+
+    def _settle(self) -> None:
+        width = int(self._n_pending.max(initial=0))
+        if width:
+            self._keep(self._pending[:, :width])
+            self._pending[:, :width] = self._none
+            self._n_pending[:] = 0
+
+    def _keep(self, code: NDArray[np.uint64]) -> None:
+        both = np.concatenate([self._code, code], axis=1)
+        spare = both.shape[1] - self._n_kept
+        if spare >= 0:
+            last = spare if self._highest else self._n_kept - 1
+            both.partition(last, axis=1)
+            self._edge = both[:, last : last + 1].copy()
+            both = both[:, spare:] if self._highest else both[:, : self._n_kept]
+        self._code = np.ascontiguousarray(both)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class BlockTotals:
+    """Statistics of the activations of one block of images.
+
+    Attributes
+    ----------
+    count : int
+        Images.
+    mean, squares : (n_units,) float64 arrays
+        Mean, and sum of squared differences from it.
+    minimum, maximum : (n_units,) float32 arrays
+    at_minimum, not_positive : (n_units,) int64 arrays
+        Images whose activation is the block's minimum; is 0 or below.
+    """
+
+    count: int
+    mean: NDArray[np.float64]
+    squares: NDArray[np.float64]
+    minimum: NDArray[np.float32]
+    maximum: NDArray[np.float32]
+    at_minimum: NDArray[np.int64]
+    not_positive: NDArray[np.int64]
+
+
+def block_totals(value: NDArray[np.float32]) -> BlockTotals:
+    """Return the statistics of (n_units, n) activations."""
+    exact = value.astype(np.float64)
+    mean = exact.mean(axis=1)
+    exact -= mean[:, None]
+    exact *= exact
+    minimum = value.min(axis=1)
+    return BlockTotals(
+        count=value.shape[1],
+        mean=mean,
+        squares=exact.sum(axis=1),
+        minimum=minimum,
+        maximum=value.max(axis=1),
+        at_minimum=np.count_nonzero(value == minimum[:, None], axis=1),
+        not_positive=np.count_nonzero(value <= 0, axis=1),
+    )
 
 
 class RunningStatistics:
     """Count, extremes, mean and spread of every unit so far, in float64.
 
-    Blocks are joined by the pairwise update of Chan, Golub and LeVeque (1983).
+    Blocks are joined by the pairwise update of Chan, Golub and LeVeque (1983). Sums
+    depend on the order of blocks, so they are joined in the order of the images.
     """
 
     def __init__(self, n_units: int) -> None:
@@ -65,21 +171,21 @@ class RunningStatistics:
         self._minimum = np.full(n_units, np.inf, dtype=np.float32)
         self._maximum = np.full(n_units, -np.inf, dtype=np.float32)
         self._at_minimum = np.zeros(n_units, dtype=np.int64)
+        self._not_positive = np.zeros(n_units, dtype=np.int64)
 
-    def merge(self, value: NDArray[np.float32]) -> None:
-        """Take in (n_units, n) activations."""
-        exact = value.astype(np.float64)
-        n_new, total = value.shape[1], self._count + value.shape[1]
-        mean = exact.mean(axis=1)
-        difference = mean - self._mean
-        self._squares += ((exact - mean[:, None]) ** 2).sum(axis=1)
-        self._squares += difference**2 * self._count * n_new / total
-        self._mean += difference * n_new / total
-        lowest = np.minimum(self._minimum, value.min(axis=1))
-        self._at_minimum[lowest < self._minimum] = 0
-        self._at_minimum += (value == lowest[:, None]).sum(axis=1)
-        self._minimum = lowest
-        self._maximum = np.maximum(self._maximum, value.max(axis=1))
+    def join(self, block: BlockTotals) -> None:
+        """Take in the next block."""
+        total = self._count + block.count
+        difference = block.mean - self._mean
+        self._squares += block.squares
+        self._squares += difference**2 * self._count * block.count / total
+        self._mean += difference * block.count / total
+        self._at_minimum[block.minimum < self._minimum] = 0
+        as_low = block.minimum <= self._minimum
+        self._at_minimum[as_low] += block.at_minimum[as_low]
+        self._minimum = np.minimum(self._minimum, block.minimum)
+        self._maximum = np.maximum(self._maximum, block.maximum)
+        self._not_positive += block.not_positive
         self._count = total
 
     def table(self, units: Sequence[UnitId]) -> pd.DataFrame:
@@ -92,15 +198,44 @@ class RunningStatistics:
                 "mean": self._mean,
                 "sd": np.sqrt(self._squares / self._count),
                 "share_at_minimum": self._at_minimum / self._count,
+                "sparsity": self._not_positive / self._count,
             }
         )
+
+    def state(self) -> dict[str, NDArray[np.generic]]:
+        """Return copies of all sums."""
+        return {name: np.array(value) for name, value in vars(self).items()}
+
+    def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
+        """Go on from what :meth:`state` returned."""
+        for name in vars(self):
+            value = state[name]
+            setattr(self, name, value.copy() if value.ndim else value.item())
 
 
 class LayerStream:
     """Everything that is kept of one layer while its activations go by.
 
-    Memory: 2 * n_kept + BLOCK activations a unit, however many images there are; and
-    one activation an image for each unit in ``full``.
+    Memory: see :func:`bytes_per_unit`, however many images there are; and one
+    activation an image for each unit in ``full``.
+
+    Parameters
+    ----------
+    units : sequence of UnitId
+    n_kept : int
+        Images at each end.
+    n_images : int
+        Images of the whole set.
+    full : sequence of UnitId
+        Units whose activations to all images are kept.
+    seed : int
+        Breaks ties.
+    n_map_statistics : int
+        Further numbers that come with each activation, to be averaged.
+    first_image : int
+        Index of the image that comes first; a multiple of :data:`BLOCK`.
+    totals : list or None
+        Takes every block's statistics, for who joins those of several streams.
     """
 
     def __init__(
@@ -111,42 +246,152 @@ class LayerStream:
         n_images: int,
         full: Sequence[UnitId],
         seed: int,
+        n_map_statistics: int = 0,
+        first_image: int = 0,
+        totals: list[BlockTotals] | None = None,
     ) -> None:
         self.units = tuple(units)
         self.top = RunningExtremes(len(units), n_kept, highest=True)
         self.bottom = RunningExtremes(len(units), n_kept, highest=False)
         self.statistics = RunningStatistics(len(units))
-        self.full = {unit: np.empty(n_images, dtype=np.float32) for unit in full}
+        self.full = {unit: np.zeros(n_images, dtype=np.float32) for unit in full}
+        self._order = TieOrder(units, seed=seed)
         self._channels = [unit.channel for unit in full]
-        self._seed = seed
-        self._waiting = np.empty((len(units), BLOCK), dtype=np.float32)
-        self._n_waiting = self._n_merged = 0
+        self._waiting = np.zeros((BLOCK, len(units)), dtype=np.float32)
+        shape = (BLOCK, len(units), n_map_statistics)
+        self._maps_waiting = np.zeros(shape, dtype=np.float32)
+        self._map_sums = np.zeros(shape[1:])
+        self._n_waiting = 0
+        self._n_merged = self._first = first_image
+        self._totals = totals
 
-    def add(self, values: NDArray[np.float32]) -> None:
-        """Take in (n_batch, n_units) activations of the next images."""
+    def add(
+        self,
+        values: NDArray[np.float32],
+        maps: NDArray[np.float32] | None = None,
+    ) -> None:
+        """Take in (n_batch, n_units) activations of the next images.
+
+        Parameters
+        ----------
+        values : (n_batch, n_units) array
+        maps : (n_batch, n_units, n_map_statistics) array
+            Needed where there are such statistics.
+
+        Raises
+        ------
+        ActivationError
+            A whole block's activations are not all finite.
+        """
         start = self._n_merged + self._n_waiting
         for channel, kept in zip(self._channels, self.full.values(), strict=True):
             kept[start : start + len(values)] = values[:, channel]
-        while len(values):
-            room = BLOCK - self._n_waiting
-            taken, values = values[:room], values[room:]
-            stop = self._n_waiting + len(taken)
-            self._waiting[:, self._n_waiting : stop] = taken.T
-            self._n_waiting = stop
-            if stop == BLOCK:
+        done = 0
+        while done < len(values):
+            n = min(BLOCK - self._n_waiting, len(values) - done)
+            here = slice(self._n_waiting, self._n_waiting + n)
+            self._waiting[here] = values[done : done + n]
+            if maps is not None:
+                self._maps_waiting[here] = maps[done : done + n]
+            self._n_waiting += n
+            done += n
+            if self._n_waiting == BLOCK:
                 self.flush()
 
     def flush(self) -> None:
         """Merge what is waiting; called at the end, too."""
         if not self._n_waiting:
             return
-        value = self._waiting[:, : self._n_waiting]
+        value = np.ascontiguousarray(self._waiting[: self._n_waiting].T)
+        totals = block_totals(value)
         first = self._n_merged
-        index = np.arange(first, first + self._n_waiting, dtype=np.int32)
-        key = tie_keys(self.units, index, seed=self._seed)
-        # One order for both ends: of equal activations the smaller key is the weaker.
-        self.top.merge(value, index, ~key)
-        self.bottom.merge(value, index, key)
-        self.statistics.merge(value)
+        if not np.isfinite(totals.minimum + totals.maximum).all():
+            unit, image = np.argwhere(~np.isfinite(value))[0]
+            raise ActivationError(
+                self.units[unit], first + int(image), value[unit, image]
+            )
+        index = np.arange(first, first + self._n_waiting)
+        code = rank_codes(value, self._order.keys(index))
+        self.top.merge(code)
+        self.bottom.merge(code)
+        self.statistics.join(totals)
+        if self._totals is not None:
+            self._totals.append(totals)
+        self._map_sums += self._maps_waiting[: self._n_waiting].sum(
+            axis=0, dtype=np.float64
+        )
         self._n_merged += self._n_waiting
         self._n_waiting = 0
+
+    def extremes(self) -> dict[str, NDArray[np.int32] | NDArray[np.float32]]:
+        """Return the arrays of a recording, 'top_index' to 'bottom_value'."""
+        arrays: dict[str, NDArray[np.int32] | NDArray[np.float32]] = {}
+        for name, end in (("top", self.top), ("bottom", self.bottom)):
+            code = np.ascontiguousarray(end.ranked())
+            keys = (code & np.uint64(0xFFFFFFFF)).astype(np.uint32)
+            arrays[f"{name}_index"] = self._order.images(keys)
+            arrays[f"{name}_value"] = coded_values(code)
+        return arrays
+
+    def table(self) -> pd.DataFrame:
+        """Return the statistics of all units, without those of maps."""
+        table = self.statistics.table(self.units)
+        table["tie_share"] = self._tie_share()
+        return table
+
+    def map_means(self) -> NDArray[np.float64]:
+        """Return (n_units, n_map_statistics) means over all images."""
+        return self._map_sums / max(self._n_merged - self._first, 1)
+
+    def _tie_share(self) -> NDArray[np.float64]:
+        shares = []
+        for end in (self.top, self.bottom):
+            value = coded_values(end.ranked())
+            same = value[:, 1:] == value[:, :-1]
+            tied = np.pad(same, ((0, 0), (1, 0))) | np.pad(same, ((0, 0), (0, 1)))
+            shares.append(tied.mean(axis=1))
+        return np.mean(shares, axis=0)
+
+    def state(self) -> dict[str, NDArray[np.generic]]:
+        """Return all that :meth:`restore` needs to go on as if never stopped."""
+        full = np.array(list(self.full.values()), dtype=np.float32)
+        return {
+            "top": self.top.ranked(),
+            "bottom": self.bottom.ranked(),
+            "waiting": self._waiting[: self._n_waiting],
+            "maps_waiting": self._maps_waiting[: self._n_waiting],
+            "map_sums": self._map_sums,
+            "n_merged": np.array(self._n_merged),
+            "full": full,
+            **{f"sum{key}": one for key, one in self.statistics.state().items()},
+        }
+
+    def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
+        """Go on from what :meth:`state` returned; nothing may be added before."""
+        self.top.restore(state["top"].astype(np.uint64))
+        self.bottom.restore(state["bottom"].astype(np.uint64))
+        self._n_waiting = len(state["waiting"])
+        self._waiting[: self._n_waiting] = state["waiting"]
+        self._maps_waiting[: self._n_waiting] = state["maps_waiting"]
+        self._map_sums = state["map_sums"].astype(np.float64)
+        self._n_merged = int(state["n_merged"])
+        for kept, saved in zip(self.full.values(), state["full"], strict=True):
+            kept[:] = saved
+        sums = {key[3:]: one for key, one in state.items() if key.startswith("sum_")}
+        self.statistics.restore(sums)
+
+
+def bytes_per_unit(n_kept: int, *, n_map_statistics: int = 0) -> int:
+    """Return what a stream holds for one unit, and needs for a moment to merge."""
+    ends = 2 * (n_kept + _PENDING + 2) * 8
+    waiting = BLOCK * 4 * (1 + n_map_statistics)
+    # At the end: the sorted codes, and the recording's indices and values.
+    return ends + waiting + 10 * 8 + 2 * n_kept * (8 + 8)
+
+
+class ActivationError(Exception):
+    """A unit's activation is not finite; has the unit, the image, the value."""
+
+    def __init__(self, unit: UnitId, image: int, value: float) -> None:
+        super().__init__(f"{unit} is {value} for image {image}")
+        self.unit, self.image, self.value = unit, image, value

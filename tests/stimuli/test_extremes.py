@@ -56,10 +56,10 @@ def values(rng):
 def test_streaming_finds_what_a_full_sort_finds(values, batch_sizes):
     stream = streamed(values, batch_sizes=batch_sizes, seed=4)
     top, bottom = sorted_whole(values, n_kept=20, seed=4)
-    np.testing.assert_array_equal(stream.top.index, top)
-    np.testing.assert_array_equal(stream.bottom.index, bottom)
+    np.testing.assert_array_equal(stream.extremes()["top_index"], top)
+    np.testing.assert_array_equal(stream.extremes()["bottom_index"], bottom)
     expected = np.take_along_axis(values.T, top, axis=1)
-    np.testing.assert_array_equal(stream.top.value, expected)
+    np.testing.assert_array_equal(stream.extremes()["top_value"], expected)
 
 
 @given(
@@ -70,23 +70,27 @@ def test_ties_are_broken_by_key_whatever_the_batches(values, batch_size):
     column = np.array(values, dtype=np.float32)[:, None]
     stream = streamed(column, batch_sizes=[batch_size], n_kept=4)
     top, bottom = sorted_whole(column, n_kept=4, seed=0)
-    np.testing.assert_array_equal(stream.top.index, top)
-    np.testing.assert_array_equal(stream.bottom.index, bottom)
+    np.testing.assert_array_equal(stream.extremes()["top_index"], top)
+    np.testing.assert_array_equal(stream.extremes()["bottom_index"], bottom)
 
 
 def test_tied_images_at_an_end_come_from_the_whole_set(values):
     stream = streamed(values, batch_sizes=[32], n_kept=100)
-    dead = stream.bottom.index[3]
+    dead = stream.extremes()["bottom_index"][3]
     # In the order of images they would be the first 100; at random they spread.
     assert 0.3 * N_IMAGES < dead.mean() < 0.7 * N_IMAGES
-    assert not np.array_equal(np.sort(dead), np.sort(stream.top.index[2]))
+    assert not np.array_equal(np.sort(dead), np.sort(stream.extremes()["top_index"][2]))
 
 
 def test_another_seed_breaks_ties_otherwise(values):
     first = streamed(values, batch_sizes=[32], seed=0)
     other = streamed(values, batch_sizes=[32], seed=1)
-    assert not np.array_equal(first.bottom.index[3], other.bottom.index[3])
-    np.testing.assert_array_equal(first.bottom.index[0], other.bottom.index[0])
+    assert not np.array_equal(
+        first.extremes()["bottom_index"][3], other.extremes()["bottom_index"][3]
+    )
+    np.testing.assert_array_equal(
+        first.extremes()["bottom_index"][0], other.extremes()["bottom_index"][0]
+    )
 
 
 def test_statistics_are_those_of_the_whole_set(values):
