@@ -318,7 +318,7 @@ def test_the_next_images_are_fetched_before_they_are_needed(visit):
         visitor.pass_practice()
     visitor.sequence()
     visitor.page.wait_for_load_state("networkidle")
-    upcoming = reply.value.json()["upcoming"]
+    upcoming = [trial["image"] for trial in reply.value.json()["upcoming"]]
     fetched = [url.removeprefix(visitor.site.address[:-1]) for url in visitor.requests]
     assert [fetched.count(url) for url in upcoming] == [1, 1]
     visitor.requests.clear()

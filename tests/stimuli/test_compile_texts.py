@@ -56,7 +56,7 @@ def test_questions_have_the_same_right_options_in_every_language(language):
 def test_texts_speak_the_language_of_the_study():
     texts = study_texts(config(language="de", max_practice_rounds=1), 9)
     assert "dafür haben Sie 1 Versuch." in texts["instructions"][-1]["text"]
-    assert "etwa 3 Minuten" in texts["consent"]
+    assert "etwa 4 Minuten" in texts["consent"]
 
 
 def test_stopping_is_explained_with_the_contact():

@@ -116,7 +116,7 @@ export class Session {
 
   consent(agreed: boolean, reason: DeclineReason | null = null): Promise<void> {
     const consent_version = this.#state.consent?.version ?? "";
-    const given = agreed ? {} : { reason: reason ?? "declined" };
+    const given = reason ? { reason } : {};
     return this.#post("consent", { agreed, consent_version, ...given });
   }
 
