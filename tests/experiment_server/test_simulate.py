@@ -242,6 +242,7 @@ def test_an_observer_knows_the_correct_row_from_what_it_was_sent(study):
                 for cell in reversed(trial.cells.explanations(one.right_polarity))
             ],
             "upper": list(cell_position(trial.cells.query(one.shown("upper")))),
+            "lower": list(cell_position(trial.cells.query(one.shown("lower")))),
         }
         shown = recognition.shown(reply, study.atlas_path(trial).read_bytes())
         assert shown == ShownTrial(trial, correct_row(trial, one))
