@@ -16,7 +16,8 @@ from data.exclusion import (
     exclusion_table,
 )
 from data.files import read_json
-from data.responses import STATUSES, Responses
+from data.response_tables import STATUSES
+from data.responses import Responses
 from data.units import near_names
 
 NO_CRITERIA = ExclusionCriteria(
@@ -40,6 +41,7 @@ CRITERION_WORDS: Mapping[str, str] = {
 STATUS_WORDS: Mapping[str, str] = {
     "active": "still under way",
     "declined": "no consent",
+    "comprehension_failed": "instructions not understood",
     "practice_failed": "practice not passed",
     "withdrawn": "withdrawn",
     "timed_out": "timed out",

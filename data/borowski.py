@@ -18,13 +18,14 @@ import pandera.pandas as pa
 from data.errors import DataContractError
 from data.formats import Header
 from data.responses import (
+    ADDED,
     RESPONSES,
     SESSIONS,
     Responses,
     refuse_a_session_twice,
     refuse_no_answers,
 )
-from data.tables import checked, read_csv
+from data.tables import checked, filled, read_csv
 
 UNITS_CSV = Path(__file__).with_name("published") / "borowski2021_coded_units.csv"
 
@@ -162,10 +163,11 @@ def read_borowski(path: Path) -> Responses:
     refuse_a_session_twice(responses, path)
     coded = responses["unit"].str.startswith("googlenet-coded::")
     notes = _notes(responses, coded, n_negative=int((table["RT"] < 0).sum()))
-    responses = checked(checked(responses, CONDITIONS, path), RESPONSES, path)
+    responses = checked(responses, CONDITIONS, path)
+    responses = checked(filled(responses, RESPONSES, ADDED), RESPONSES, path)
     return Responses(
         responses=responses,
-        sessions=checked(_sessions(responses), SESSIONS, path),
+        sessions=checked(filled(_sessions(responses), SESSIONS, ADDED), SESSIONS, path),
         header=Header(
             format="responses", version=1, config={"source": schema.name[11:]}
         ),

@@ -6,6 +6,7 @@ import pandas as pd
 from data.formats import Header
 from data.imi_conditions import imi_conditions, imi_notes
 from data.responses import (
+    ADDED,
     RESPONSES,
     SESSIONS,
     Responses,
@@ -13,7 +14,7 @@ from data.responses import (
     refuse_a_session_twice,
     refuse_no_answers,
 )
-from data.tables import checked
+from data.tables import checked, filled
 
 
 def responses_from_imi(
@@ -81,10 +82,12 @@ def responses_from_imi(
         }
     )
     refuse_a_session_twice(responses, source)
-    responses = checked(responses, RESPONSES, source)
+    responses = checked(filled(responses, RESPONSES, ADDED), RESPONSES, source)
     return Responses(
         responses=responses,
-        sessions=checked(_sessions(table, responses), SESSIONS, source),
+        sessions=checked(
+            filled(_sessions(table, responses), SESSIONS, ADDED), SESSIONS, source
+        ),
         header=Header(
             format="responses", version=1, config={"source": "IMI's response table"}
         ),

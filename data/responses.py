@@ -1,160 +1,22 @@
-"""The response table, one row a presentation, and the session table beside it."""
+"""Answers as every analysis reads them: written, read, and checked for repeats."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
-import pandera.pandas as pa
 
 from data.errors import DataContractError
 from data.files import whole_file, whole_folder
 from data.formats import Header, read_header, write_header
+from data.response_tables import ADDED as ADDED
+from data.response_tables import BESIDE as BESIDE
+from data.response_tables import RESPONSES as RESPONSES
+from data.response_tables import SESSIONS as SESSIONS
 from data.tables import read_parquet
 
-KINDS = ("practice", "main", "catch", "instructed", "repeated")
-"""'repeated' is a main task that the same session was shown a second time."""
-
-EXPLANATION_METHODS = ("natural", "synthetic", "none")
-"""'none': the queries were shown without any explanations."""
-
-POLARITIES = ("positive", "negative")
-SIDES = ("left", "right")
-STATUSES = (
-    "active",
-    "complete",
-    "declined",
-    "practice_failed",
-    "withdrawn",
-    "timed_out",
-)
-
-
-def _one_of(values: tuple[str, ...], *, nullable: bool = False) -> pa.Column:
-    described = "one of " + ", ".join(values)
-    return pa.Column(
-        str, pa.Check.isin(values), nullable=nullable, description=described
-    )
-
-
-def _text(*, nullable: bool = True) -> pa.Column:
-    return pa.Column(str, nullable=nullable, description="text")
-
-
-def _number(low: float, *, nullable: bool = False) -> pa.Column:
-    return pa.Column(
-        "float64",
-        [pa.Check.ge(low), _finite()],
-        nullable=nullable,
-        description=f"a finite number of at least {low:g}",
-    )
-
-
-def _finite() -> pa.Check:
-    return pa.Check(np.isfinite, name="finite", error="finite")
-
-
-def _count(low: int = 0) -> pa.Column:
-    return pa.Column(
-        "int64", pa.Check.ge(low), description=f"a whole number of at least {low}"
-    )
-
-
-def _flag() -> pa.Column:
-    return pa.Column("bool", description="true or false")
-
-
-RESPONSES = pa.DataFrameSchema(
-    {
-        "session_id": _text(nullable=False),
-        "trial_index": _count(),
-        "participant_id": _text(),
-        "study_id": _text(),
-        "kind": _one_of(KINDS),
-        "practice_round": pa.Column(
-            "Int64", pa.Check.ge(1), nullable=True, description="from 1, or empty"
-        ),
-        "task_id": _text(nullable=False),
-        "unit": _text(nullable=False),
-        "task_number": _count(),
-        "group": _text(),
-        "explanation_method": _one_of(EXPLANATION_METHODS),
-        "difficulty": _text(nullable=False),
-        "positive_side": _one_of(SIDES),
-        "upper_query": _one_of(POLARITIES),
-        "chosen_query": _one_of(POLARITIES),
-        "correct": _flag(),
-        "confidence": _count(1),
-        "rt_ms": _number(0),
-        "shown_at": _text(),
-        "answered_at": _text(),
-        "time_elapsed_ms": _number(0, nullable=True),
-        "interrupted": _flag(),
-        "onset_method": _text(),
-        "onset_lag_ms": _number(0, nullable=True),
-        "frame_ms": _number(0, nullable=True),
-        "decode_ms": _number(0, nullable=True),
-        "simulated": _flag(),
-        "observer": _text(),
-    },
-    unique=["session_id", "trial_index"],
-    coerce=True,
-    name="a response table",
-)
-"""One row a presentation that was answered, by 'session_id' and 'trial_index'.
-
-'trial_index' counts all presentations of a session from 0, practice included.
-'positive_side' is where the positive explanations stood, 'upper_query' which query
-was above. The question is always which query goes with the right-hand side, so
-'correct' means that the chosen query has the polarity of the right side; in an
-instructed trial, that the instruction was followed. 'confidence' is 1 (low) and up.
-'rt_ms' counts from the frame in which the trial was painted. 'time_elapsed_ms' counts
-from the start of the instructions to the answer, and is empty where a study did not
-record it. 'interrupted': the page was loaded anew while the trial was open.
-'simulated' answers come from an 'observer' that is a program. A reader may add columns
-of its study, such as those of :data:`data.borowski.CONDITIONS`.
-"""
-
-SESSIONS = pa.DataFrameSchema(
-    {
-        "session_id": pa.Column(str, unique=True, description="unique text"),
-        "participant_id": _text(),
-        "study_id": _text(),
-        "slot": pa.Column(
-            "Int64", pa.Check.ge(0), nullable=True, description="from 0, or empty"
-        ),
-        "recruiter": _text(),
-        "status": _one_of(STATUSES),
-        "created_at": _text(),
-        "consented_at": _text(),
-        "finished_at": _text(),
-        "consent_version": _text(),
-        "instruction_time_s": _number(0, nullable=True),
-        "total_time_s": _number(0, nullable=True),
-        "n_practice_rounds": _count(),
-        "n_focus_losses": _count(),
-        "n_reloads": _count(),
-        "window_width": _number(0, nullable=True),
-        "window_height": _number(0, nullable=True),
-        "device_pixel_ratio": _number(0, nullable=True),
-        "feedback": _text(),
-        "multi_participation": _flag(),
-        "test_run": _flag(),
-        "simulated": _flag(),
-        "observer": _text(),
-    },
-    coerce=True,
-    name="a session table",
-)
-"""One row a session, also those that ended early.
-
-'slot' is the place in the design that the session filled, empty for test runs.
-'instruction_time_s' is from the first instruction page to the first practice trial,
-'total_time_s' from the first instruction page to the end of the last trial, both
-None where they were not reached. 'n_focus_losses' counts how often the window lost
-focus or was hidden during trials. 'multi_participation': the same person has an
-earlier session of this study.
-"""
+EXPORT_VERSION = 2
+"""Of an export's folder; version 1 lacks the columns of :data:`ADDED`."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -171,12 +33,15 @@ class Responses:
         ``made_from`` names the study.
     notes : tuple of str
         What the reader noticed and a report has to say: whole sentences.
+    beside : mapping of str to DataFrame
+        Those of :data:`BESIDE` that there are.
     """
 
     responses: pd.DataFrame
     sessions: pd.DataFrame
     header: Header = field(repr=False)
     notes: tuple[str, ...] = ()
+    beside: Mapping[str, pd.DataFrame] = field(default_factory=dict, repr=False)
 
     @property
     def n_simulated_sessions(self) -> int:
@@ -188,12 +53,14 @@ def write_responses(folder: Path, responses: Responses, imi: pd.DataFrame) -> No
     """Write our tables and IMI's form of them, whole or not at all.
 
     The folder holds ``responses.csv`` (IMI's 45 columns), ``responses.parquet`` and
-    ``sessions.parquet`` (ours), and ``export.json``.
+    ``sessions.parquet`` (ours), those of :data:`BESIDE`, and ``export.json``.
     """
     with whole_folder(folder) as part:
         imi.to_csv(part / "responses.csv", index=False, lineterminator="\n")
         responses.responses.to_parquet(part / "responses.parquet", index=False)
         responses.sessions.to_parquet(part / "sessions.parquet", index=False)
+        for name, table in responses.beside.items():
+            table.to_parquet(part / f"{name}.parquet", index=False)
         write_header(
             part / "export.json",
             responses.header,
@@ -234,16 +101,25 @@ def read_responses(path: Path) -> Responses:
 
 
 def _read_export(path: Path) -> Responses:
-    header, own = read_header(path / "export.json", format="responses", versions=(1,))
-    responses = read_parquet(path / "responses.parquet", RESPONSES)
+    header, own = read_header(
+        path / "export.json", format="responses", versions=(1, EXPORT_VERSION)
+    )
+    responses = read_parquet(path / "responses.parquet", RESPONSES, fill=ADDED)
     if len(responses) != own["n_responses"]:
         raise DataContractError(
             f"{path} holds {len(responses)} responses; its export wrote"
             f" {own['n_responses']}. Export the study again."
         )
-    sessions = read_parquet(path / "sessions.parquet", SESSIONS)
+    sessions = read_parquet(path / "sessions.parquet", SESSIONS, fill=ADDED)
     refuse_a_session_twice(responses, path)
-    return Responses(responses=responses, sessions=sessions, header=header)
+    beside = {
+        name: read_parquet(path / f"{name}.parquet", schema)
+        for name, schema in BESIDE.items()
+        if header.version > 1 and (path / f"{name}.parquet").exists()
+    }
+    return Responses(
+        responses=responses, sessions=sessions, header=header, beside=beside
+    )
 
 
 LEAST_ALIKE = 10

@@ -9,6 +9,7 @@ import pydantic
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from data.errors import DataContractError
+from data.exclusion import IMI, ExclusionCriteria
 from data.files import read_json, write_json
 from data.formats import Header, read_header, write_header
 from data.images import DISPLAY_SIDE
@@ -33,7 +34,7 @@ class StudyConfig(BaseModel):
 
     study_id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
     title: str = "Which image belongs to the right?"
-    language: Literal["en"] = "en"
+    language: Literal["en", "de"] = "en"
     contact: str = Field("the researchers who sent you here", min_length=1)
     n_slots: int = Field(ge=1, description="sessions to fill with valid data")
     n_main_trials: int = Field(ge=1, description="per session")
@@ -48,7 +49,23 @@ class StudyConfig(BaseModel):
     )
     feedback: Literal["practice", "all", "none"] = "practice"
     show_score: bool = Field(False, description="running count of correct answers")
+    keys: bool = Field(True, description="whether keys give answers, beside the mouse")
+    wording: dict[str, str] = Field(
+        default_factory=dict,
+        description="the study's own words in trials, by the page's names for them",
+    )
+    comprehension: bool = Field(
+        True, description="questions about the instructions before practice"
+    )
+    max_comprehension_attempts: int = Field(2, ge=1)
+    fullscreen: Literal["off", "ask"] = Field(
+        "off", description="whether the page offers to fill the screen"
+    )
+    expected_minutes: float | None = Field(
+        None, gt=0, description="told at the start; None: by the number of trials"
+    )
     lock_ms: int = Field(500, ge=0, description="answers are locked after onset")
+    blank_ms: int = Field(150, ge=0, description="between two trials")
     feedback_delay_ms: int = Field(350, ge=0)
     feedback_ms: int = Field(1150, ge=0)
     break_every: int | None = Field(
@@ -56,6 +73,12 @@ class StudyConfig(BaseModel):
     )
     min_window: tuple[int, int] = (940, 600)
     lease_minutes: float = Field(60, gt=0, description="of a slot without an answer")
+    after_lease: Literal["end", "resume"] = Field(
+        "end", description="resume: who comes back goes on while the slot is free"
+    )
+    exclusion: ExclusionCriteria = Field(
+        IMI, description="the pre-registered criteria, for server and analysis"
+    )
 
     @classmethod
     def of(cls, settings: Mapping[str, Any], source: object = "The study") -> Self:
@@ -91,6 +114,8 @@ IMI_PRESET: dict[str, Any] = {
     "feedback": "all",
     "show_score": True,
     "lock_ms": 1500,
+    "keys": False,
+    "comprehension": False,
     "break_every": None,
 }
 """What IMI did, where our own defaults differ."""
@@ -199,9 +224,13 @@ class Study:
         What the session of each slot shows after practice, in order.
     texts : mapping
         'consent' (str), 'consent_version' (str), 'instructions' (list of pages with
-        'text' and 'highlight'), 'debrief' (str); paragraphs are separated by an empty
-        line, **bold** is the only markup.
+        'text' and 'highlight'), 'debrief' (str), where there are any 'comprehension'
+        (list of 'question' and 'options') and 'withdrawal' (str: what stopping means
+        for the answers and the pay); paragraphs are separated by an empty line,
+        **bold** is the only markup.
     header : Header
+    comprehension : tuple of int
+        The right option of each question about the instructions, from 0.
     """
 
     folder: Path
@@ -210,6 +239,7 @@ class Study:
     slots: tuple[tuple[Presentation, ...], ...]
     texts: Mapping[str, Any]
     header: Header = field(repr=False)
+    comprehension: tuple[int, ...] = ()
 
     def of_kind(self, kind: Kind) -> list[StudyTrial]:
         """Return the trials of one kind, by id."""
@@ -246,6 +276,7 @@ def write_study_files(
     slots: Sequence[Sequence[Presentation]],
     texts: Mapping[str, Any],
     header: Header,
+    comprehension: Sequence[int] = (),
 ) -> None:
     """Write all but the atlases: ``study.json``, ``texts.json`` and ``server/``.
 
@@ -256,6 +287,8 @@ def write_study_files(
         folder / "server" / "slots.json",
         [[asdict(one) for one in slot] for slot in slots],
     )
+    if comprehension:
+        write_json(folder / "server" / "comprehension.json", list(comprehension))
     write_json(folder / "texts.json", dict(texts))
     write_header(folder / "study.json", header, settings=config.model_dump(mode="json"))
 
@@ -292,6 +325,16 @@ def read_study(folder: Path) -> Study:
         slots=slots,
         texts=read_json(folder / "texts.json"),
         header=header,
+        comprehension=_comprehension(folder / "server" / "comprehension.json"),
+    )
+
+
+def _comprehension(path: Path) -> tuple[int, ...]:
+    right = read_json(path) if path.exists() else []
+    if isinstance(right, list) and all(type(one) is int for one in right):
+        return tuple(right)
+    raise DataContractError(
+        f"{path} is no list of the right options' numbers. Compile the study again."
     )
 
 

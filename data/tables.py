@@ -2,6 +2,7 @@
 
 import csv
 import re
+from collections.abc import Collection
 from pathlib import Path
 
 import pandas as pd
@@ -173,8 +174,15 @@ def _refuse_a_second_header(path: Path, table: pd.DataFrame) -> None:
         )
 
 
-def read_parquet(path: Path, schema: pa.DataFrameSchema) -> pd.DataFrame:
+def read_parquet(
+    path: Path, schema: pa.DataFrameSchema, *, fill: Collection[str] = ()
+) -> pd.DataFrame:
     """Read a Parquet table and check it.
+
+    Parameters
+    ----------
+    fill : collection of str
+        Columns that may be missing, see :func:`filled`.
 
     Raises
     ------
@@ -191,4 +199,20 @@ def read_parquet(path: Path, schema: pa.DataFrameSchema) -> pd.DataFrame:
         raise DataContractError(
             f"{path} is not a Parquet table ({error}). Make the file again."
         ) from error
-    return checked(table, schema, path)
+    return checked(filled(table, schema, fill), schema, path)
+
+
+def filled(
+    table: pd.DataFrame, schema: pa.DataFrameSchema, names: Collection[str]
+) -> pd.DataFrame:
+    """Return a table with those columns of its schema empty that it lacks.
+
+    Parameters
+    ----------
+    names : collection of str
+        Which columns may be missing; others stay missing.
+    """
+    lacking = [
+        name for name in names if name in schema.columns and name not in table.columns
+    ]
+    return table.assign(**dict.fromkeys(lacking))

@@ -6,7 +6,6 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from data.studies import Study
-from experiment_server.completion import judge
 from experiment_server.flow import Step, following
 from experiment_server.ledger import lease_end, move, screen_of
 from experiment_server.messages import Answer, Display, Onset
@@ -18,14 +17,12 @@ from experiment_server.presentations import (
 from experiment_server.refusals import Refusal
 from experiment_server.screens import n_practice_trials
 from experiment_server.sessions import taken_over
-from experiment_server.settings import ServerSettings
 from experiment_server.tables import AnswerRecord, PresentationRecord, SessionRecord
 
 
 def record_answer(
     db: Session,
     study: Study,
-    settings: ServerSettings,
     record: SessionRecord,
     answer: Answer,
     now: datetime,
@@ -76,7 +73,6 @@ def record_answer(
     move(record, step, now)
     if step == "answer_last":
         record.total_time_ms = record.elapsed_ms
-        judge(db, study, settings, record)
     return True, _feedback(study, shown, correct)
 
 

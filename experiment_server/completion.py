@@ -1,14 +1,15 @@
 """What a session earns by its last answer: verdicts, its slot for good, and a code."""
 
+import math
 import secrets
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from data.exclusion import exclusion_table
+from data.exclusion import ExclusionCriteria, exclusion_table
 from data.studies import Study
+from experiment_server.database import Database
 from experiment_server.rows import response_table, session_table
-from experiment_server.settings import ServerSettings
 from experiment_server.tables import SessionRecord, VerdictRecord
 
 # Without letters and digits that are taken for each other.
@@ -25,23 +26,67 @@ def new_completion_code(db: Session) -> str:
             return code
 
 
-def judge(
-    db: Session, study: Study, settings: ServerSettings, record: SessionRecord
+def judge_complete(
+    study: Study,
+    database: Database,
+    criteria: ExclusionCriteria,
+    number: int | None = None,
 ) -> None:
-    """Judge a complete session; an excluded one frees its slot."""
-    db.flush()
-    responses = response_table(db, study, [record.number])
-    sessions = session_table(db, study, [record.number])
-    verdicts = exclusion_table(responses, sessions, settings.criteria)
-    for verdict in verdicts.itertuples():
-        value = float(verdict.value)  # type: ignore[arg-type]
-        db.add(
-            VerdictRecord(
-                session_id=record.session_id,
-                criterion=str(verdict.criterion),
-                value=None if value != value else value,
-                excluded=bool(verdict.excluded),
+    """Judge the complete sessions that were not yet; excluded ones free their slots.
+
+    Each in a transaction of its own, after the one that stored its last answer:
+    judging takes long, and nobody has to wait for it. What a server that died left
+    unjudged is judged when the next person joins.
+
+    Parameters
+    ----------
+    number : int or None
+        Which session; None for all.
+    """
+    for one in _unjudged(database) if number is None else [number]:
+        _judge(study, database, criteria, one)
+
+
+def _unjudged(database: Database) -> list[int]:
+    query = select(SessionRecord.number).where(
+        SessionRecord.status == "complete", ~SessionRecord.judged
+    )
+    with database.read() as db:
+        return list(db.scalars(query.order_by(SessionRecord.number)))
+
+
+def _judge(
+    study: Study, database: Database, criteria: ExclusionCriteria, number: int
+) -> None:
+    with database.read() as db:
+        responses = response_table(db, study, [number])
+        sessions = session_table(db, study, [number])
+    verdicts = exclusion_table(responses, sessions, criteria)
+    with database.write() as db:
+        query = select(SessionRecord).where(SessionRecord.number == number)
+        record = db.scalars(query.with_for_update()).one()
+        if record.judged or record.status != "complete":
+            return
+        record.judged = True
+        if verdicts["excluded"].any():
+            record.holds_slot = False
+        db.add_all(
+            _verdict(record, name, value, excluded=excluded)
+            for name, value, excluded in zip(
+                verdicts["criterion"],
+                verdicts["value"],
+                verdicts["excluded"],
+                strict=True,
             )
         )
-    if verdicts["excluded"].any():
-        record.holds_slot = False
+
+
+def _verdict(
+    record: SessionRecord, criterion: str, value: float, *, excluded: bool
+) -> VerdictRecord:
+    return VerdictRecord(
+        session_id=record.session_id,
+        criterion=criterion,
+        value=None if math.isnan(value) else float(value),
+        excluded=bool(excluded),
+    )

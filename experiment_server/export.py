@@ -1,5 +1,6 @@
 """The database's answers as the contract's tables, counted twice."""
 
+from dataclasses import asdict
 from datetime import datetime
 
 import pandas as pd
@@ -8,7 +9,7 @@ from data.errors import ExperimentError
 from data.files import folder_hash
 from data.formats import Header, software_versions
 from data.imi import imi_table
-from data.responses import Responses
+from data.responses import EXPORT_VERSION, Responses
 from data.studies import Study
 from experiment_server import rows
 from experiment_server.database import Database
@@ -41,6 +42,7 @@ def exported(
             responses=rows.response_table(db, study, test_runs=test_runs),
             sessions=rows.session_table(db, study, test_runs=test_runs, now=now),
             header=_header(study, test_runs=test_runs),
+            beside=rows.tables_beside(db, test_runs=test_runs),
         )
         shown = rows.shown_images(db, study, test_runs=test_runs)
         counted = {
@@ -63,8 +65,12 @@ def exported(
 def _header(study: Study, *, test_runs: bool) -> Header:
     return Header(
         format="responses",
-        version=1,
-        config={"test_runs": test_runs, "study_id": study.config.study_id},
+        version=EXPORT_VERSION,
+        config={
+            "test_runs": test_runs,
+            "study_id": study.config.study_id,
+            "exclusion": asdict(study.config.exclusion),
+        },
         made_from={"study": folder_hash(study.folder)},
         software=software_versions("sqlalchemy", "pandas"),
     )

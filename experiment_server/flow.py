@@ -9,6 +9,7 @@ from experiment_server.refusals import Refusal
 Screen = Literal[
     "consent",
     "instructions",
+    "comprehension",
     "trial",
     "practice_again",
     "practice_passed",
@@ -17,6 +18,7 @@ Screen = Literal[
     "debrief",
     "end",
     "declined",
+    "comprehension_failed",
     "practice_failed",
     "withdrawn",
     "timed_out",
@@ -25,6 +27,10 @@ Step = Literal[
     "agree",
     "decline",
     "read_instructions",
+    "face_questions",
+    "understand",
+    "misunderstand",
+    "use_up_attempts",
     "next_trial",
     "fail_round",
     "use_up_rounds",
@@ -39,7 +45,14 @@ Step = Literal[
 ]
 
 ENDS: frozenset[Screen] = frozenset(
-    {"end", "declined", "practice_failed", "withdrawn", "timed_out"}
+    {
+        "end",
+        "declined",
+        "comprehension_failed",
+        "practice_failed",
+        "withdrawn",
+        "timed_out",
+    }
 )
 """Nothing follows these."""
 
@@ -49,6 +62,7 @@ AFTER_ALL_ANSWERS: frozenset[Screen] = frozenset({"feedback", "debrief", "end"})
 _BEFORE_ALL_ANSWERS: tuple[Screen, ...] = (
     "consent",
     "instructions",
+    "comprehension",
     "trial",
     "practice_again",
     "practice_passed",
@@ -60,6 +74,10 @@ TRANSITIONS: Mapping[tuple[Screen, Step], Screen] = MappingProxyType(
         ("consent", "agree"): "instructions",
         ("consent", "decline"): "declined",
         ("instructions", "read_instructions"): "trial",
+        ("instructions", "face_questions"): "comprehension",
+        ("comprehension", "understand"): "trial",
+        ("comprehension", "misunderstand"): "instructions",
+        ("comprehension", "use_up_attempts"): "comprehension_failed",
         ("trial", "next_trial"): "trial",
         ("trial", "fail_round"): "practice_again",
         ("trial", "use_up_rounds"): "practice_failed",
@@ -83,6 +101,7 @@ STATUS_AT: Mapping[Screen, str] = MappingProxyType(
     {
         "feedback": "complete",
         "declined": "declined",
+        "comprehension_failed": "comprehension_failed",
         "practice_failed": "practice_failed",
         "withdrawn": "withdrawn",
         "timed_out": "timed_out",

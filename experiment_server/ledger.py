@@ -31,16 +31,45 @@ def has_expired(record: SessionRecord, now: datetime) -> bool:
     )
 
 
-def end_expired(db: Session, now: datetime) -> None:
-    """Time out all sessions whose lease has run out, and free their slots."""
+def end_expired(db: Session, study: Study, now: datetime) -> None:
+    """Free the slots of all sessions whose lease has run out, and time these out.
+
+    Where the study lets people come back, they are timed out only once someone else
+    has their slot, see :func:`regain_slot`.
+    """
+    values: dict[str, object] = {"holds_slot": False}
+    if study.config.after_lease == "end":
+        values |= {"status": "timed_out", "screen": "timed_out", "finished_at": now}
     db.execute(
         update(SessionRecord)
         .where(SessionRecord.status == "active", SessionRecord.lease_until <= now)
-        .values(
-            status="timed_out", screen="timed_out", holds_slot=False, finished_at=now
-        )
+        .values(values)
         .execution_options(synchronize_session=False)
     )
+
+
+def regain_slot(
+    db: Session, study: Study, record: SessionRecord, now: datetime
+) -> bool:
+    """Give a session that was left for too long its slot again, if it is free.
+
+    Call it under :func:`lock_ledger`.
+
+    Returns
+    -------
+    bool
+        Whether the session goes on.
+    """
+    held = select(SessionRecord.number).where(
+        SessionRecord.holds_slot,
+        SessionRecord.slot == record.slot,
+        SessionRecord.number != record.number,
+    )
+    if not record.test_run and db.scalar(held) is not None:
+        return False
+    record.holds_slot = not record.test_run
+    record.lease_until = lease_end(study, now)
+    return True
 
 
 def free_slot(db: Session, study: Study) -> int:

@@ -99,6 +99,9 @@ class Consent(Message):
 
     agreed: bool
     consent_version: str = Field(max_length=64)
+    reason: Literal["declined", "colour_vision", "device"] | None = Field(
+        None, description="why one does not take part"
+    )
 
 
 class PageViewing(Message):
@@ -115,6 +118,15 @@ class Instructions(Message):
         description="since the first instruction page"
     )
     pages: list[PageViewing] = Field(default_factory=list, max_length=500)
+
+
+class Comprehension(Message):
+    """Answers to the questions about the instructions."""
+
+    answers: list[Annotated[int, Field(ge=0, le=1000)]] = Field(
+        max_length=100, description="number of the chosen option of each, from 0"
+    )
+    time_elapsed_ms: Milliseconds
 
 
 class Continue(Message):
@@ -253,6 +265,10 @@ class StudyReply(Reply):
     min_window: Position
     test_run_allowed: bool
     n_trials: int
+    expected_minutes: float | None
+    withdrawal: str | None = Field(
+        description="what stopping means for the answers and for the pay"
+    )
 
 
 class Instruction(Reply):
@@ -296,6 +312,21 @@ class InstructionsReply(Reply):
 
     pages: list[InstructionPage]
     example: TrialReply
+    repeated: bool = Field(description="whether an answer about them was wrong")
+
+
+class Question(Reply):
+    """A question about the instructions; which option is right stays here."""
+
+    text: str
+    options: list[str]
+
+
+class ComprehensionReply(Reply):
+    """All questions, and how often they may still be answered."""
+
+    questions: list[Question]
+    attempts_left: int
 
 
 class DebriefReply(Reply):
@@ -326,6 +357,10 @@ class SettingsReply(Reply):
     lock_ms: int
     feedback_delay_ms: int
     feedback_ms: int
+    blank_ms: int
+    keys: bool
+    wording: dict[str, str]
+    fullscreen: Literal["off", "ask"]
     min_window: Position
 
 
@@ -335,8 +370,10 @@ class State(Reply):
     screen: Screen
     progress: float = Field(ge=0, le=1)
     elapsed_ms: float
+    trials_left: int = Field(description="if no more practice is needed")
     consent: ConsentReply | None = None
     instructions: InstructionsReply | None = None
+    comprehension: ComprehensionReply | None = None
     trial: TrialReply | None = None
     upcoming: list[TrialReply] = Field(
         default_factory=list,

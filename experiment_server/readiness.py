@@ -27,6 +27,12 @@ def check_ready(study: Study) -> None:
     for key in ("consent", "consent_version", "instructions", "debrief"):
         if not study.texts.get(key):
             raise _lacks(study, f"texts.json has no {key!r}")
+    questions = study.texts.get("comprehension") or []
+    if len(questions) != len(study.comprehension) or not all(
+        right in range(len(one["options"]))
+        for one, right in zip(questions, study.comprehension, strict=True)
+    ):
+        raise _lacks(study, "its questions and their right options don't match")
     drawn = draw_practice(study, session_rng(study, None, "practice"))
     needed = config.n_obvious_practice + config.n_less_obvious_practice
     if len(drawn) < needed:

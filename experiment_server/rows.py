@@ -5,15 +5,25 @@ from datetime import datetime
 from typing import Any
 
 import pandas as pd
+from pandera.pandas import DataFrameSchema
 from sqlalchemy import Integer, func, select
 from sqlalchemy.orm import Session
 
-from data.responses import RESPONSES, SESSIONS
+from data.response_tables import BESIDE, RESPONSES, SESSIONS
 from data.studies import Study
 from data.tables import checked
 from experiment_server.ledger import has_expired
 from experiment_server.presentations import shown_order
-from experiment_server.tables import AnswerRecord, PresentationRecord, SessionRecord
+from experiment_server.tables import (
+    AnswerRecord,
+    Base,
+    ComprehensionRecord,
+    InteractionRecord,
+    PresentationRecord,
+    SessionRecord,
+    VerdictRecord,
+    ViewingRecord,
+)
 
 CHUNK = 2000
 """How many rows are taken from the database at a time."""
@@ -62,9 +72,58 @@ def session_table(
     records = db.scalars(
         query.order_by(SessionRecord.number).execution_options(yield_per=CHUNK)
     )
-    rows = [_session_row(study, record, names, now) for record in records]
+    excluded_by = _excluded_by(db)
+    rows = [
+        _session_row(study, record, names, now)
+        | {
+            "excluded_by": excluded_by.get(record.session_id, "")
+            if record.judged
+            else None
+        }
+        for record in records
+    ]
     table = pd.DataFrame(rows, columns=list(SESSIONS.columns))
     return checked(table, SESSIONS, "the database")
+
+
+def _excluded_by(db: Session) -> dict[str, str]:
+    query = select(VerdictRecord.session_id, VerdictRecord.criterion)
+    found: dict[str, list[str]] = {}
+    for session_id, criterion in db.execute(query.where(VerdictRecord.excluded)):
+        found.setdefault(session_id, []).append(criterion)
+    return {session_id: ", ".join(sorted(names)) for session_id, names in found.items()}
+
+
+def tables_beside(db: Session, *, test_runs: bool = True) -> dict[str, pd.DataFrame]:
+    """Return the tables of :data:`data.response_tables.BESIDE`."""
+    records: dict[str, type[Base]] = {
+        "interactions": InteractionRecord,
+        "viewings": ViewingRecord,
+        "comprehension": ComprehensionRecord,
+    }
+    return {
+        name: _beside(db, record, BESIDE[name], name, test_runs=test_runs)
+        for name, record in records.items()
+    }
+
+
+def _beside(
+    db: Session,
+    record: type[Base],
+    schema: DataFrameSchema,
+    name: str,
+    *,
+    test_runs: bool,
+) -> pd.DataFrame:
+    columns = [record.__table__.c[column] for column in schema.columns]
+    keys = [column for column in columns if column.primary_key][1:]
+    of_session = SessionRecord.session_id == columns[0]
+    query = select(*columns).join(SessionRecord, of_session)
+    query = _chosen(query, None, test_runs=test_runs)
+    found = db.execute(query.order_by(SessionRecord.number, *keys))
+    rows = [tuple(row) for row in found]
+    table = pd.DataFrame(rows, columns=list(schema.columns))
+    return checked(table, schema, f"the database's {name}")
 
 
 def response_table(
@@ -180,6 +239,10 @@ def _session_row(
         "window_width",
         "window_height",
         "device_pixel_ratio",
+        "decline_reason",
+        "n_comprehension_attempts",
+        "n_interactions",
+        "completion_code",
         "feedback",
         "multi_participation",
         "test_run",
@@ -222,6 +285,16 @@ def _response_row(
         "onset_lag_ms",
         "frame_ms",
         "decode_ms",
+        "element_ms",
+        "input",
+        "window_width",
+        "window_height",
+        "device_pixel_ratio",
+        "zoom",
+        "fullscreen",
+        "refresh_hz",
+        "n_focus_losses",
+        "n_hidden",
     )
     return {name: getattr(answer, name) for name in same} | {
         "participant_id": names[session.participant_id],

@@ -9,7 +9,7 @@ from data.images import DISPLAY_SIDE
 from data.studies import Polarity, Presentation, Study, atlas_size, cell_position
 from experiment_server import messages
 from experiment_server.cell_order import sent_cells
-from experiment_server.flow import ENDS, Screen
+from experiment_server.flow import AFTER_ALL_ANSWERS, ENDS, Screen
 from experiment_server.ledger import has_expired, screen_of
 from experiment_server.presentations import (
     example_presentation,
@@ -48,12 +48,16 @@ def state_of(
         screen=screen,
         progress=_progress(study, record, screen),
         elapsed_ms=record.elapsed_ms,
+        trials_left=_trials_left(study, record, screen),
         consent=messages.ConsentReply(
             text=texts["consent"], version=texts["consent_version"]
         )
         if screen == "consent"
         else None,
         instructions=_instructions(study, record) if screen == "instructions" else None,
+        comprehension=_comprehension(study, record)
+        if screen == "comprehension"
+        else None,
         trial=trial,
         upcoming=trials,
         ahead=[image_url(one.image) for one in ahead],
@@ -69,6 +73,10 @@ def state_of(
             lock_ms=config.lock_ms,
             feedback_delay_ms=config.feedback_delay_ms,
             feedback_ms=config.feedback_ms,
+            blank_ms=config.blank_ms,
+            keys=config.keys,
+            wording=config.wording,
+            fullscreen=config.fullscreen,
             min_window=config.min_window,
         ),
     )
@@ -156,6 +164,18 @@ def _instructions(study: Study, record: SessionRecord) -> messages.InstructionsR
             for page in study.texts["instructions"]
         ],
         example=trial_reply(study, record, shown, record.example_image, -1),
+        repeated=record.n_comprehension_attempts > 0,
+    )
+
+
+def _comprehension(study: Study, record: SessionRecord) -> messages.ComprehensionReply:
+    most = study.config.max_comprehension_attempts
+    return messages.ComprehensionReply(
+        questions=[
+            messages.Question(text=one["question"], options=one["options"])
+            for one in study.texts["comprehension"]
+        ],
+        attempts_left=most - record.n_comprehension_attempts,
     )
 
 
@@ -198,16 +218,26 @@ def _score(
     return messages.ScoreReply(n_correct=n_correct, n_answered=n_answered)
 
 
+def _trials_left(study: Study, record: SessionRecord, screen: Screen) -> int:
+    if screen in ENDS or screen in AFTER_ALL_ANSWERS:
+        return 0
+    n_rounds = max(1, record.practice_round) + (screen == "practice_again")
+    n_all = n_rounds * n_practice_trials(study) + len(study.slots[record.slot])
+    return n_all - record.position
+
+
 def _progress(study: Study, record: SessionRecord, screen: Screen) -> float:
     """Share of the session's screens that are done; breaks are not counted."""
     if screen in ENDS:
         return 1.0
     n_rounds = max(1, record.practice_round) + (screen == "practice_again")
     n_main = len(study.slots[record.slot])
-    n_all = 2 + n_rounds * n_practice_trials(study) + 1 + n_main + 2
+    n_before = 2 + bool(study.comprehension)
+    n_all = n_before + n_rounds * n_practice_trials(study) + 1 + n_main + 2
     done = {
         "consent": 0,
         "instructions": 1,
+        "comprehension": 2,
         "feedback": n_all - 2,
         "debrief": n_all - 1,
     }
@@ -215,4 +245,4 @@ def _progress(study: Study, record: SessionRecord, screen: Screen) -> float:
         return done[screen] / n_all
     in_block = record.position >= n_rounds * n_practice_trials(study)
     passed = in_block and screen != "practice_passed"
-    return (2 + record.position + passed) / n_all
+    return (n_before + record.position + passed) / n_all

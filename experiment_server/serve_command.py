@@ -71,8 +71,15 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--exclusion",
         choices=sorted(CRITERIA),
-        default="imi",
-        help="criteria by which a complete session frees its slot (default imi)",
+        help="criteria by which a complete session frees its slot (default: those that"
+        " the study was compiled with)",
+    )
+    parser.add_argument(
+        "--draw-seed",
+        type=int,
+        metavar="N",
+        help="draw the same for a session in every run, for rehearsals only: people"
+        " could compute what they will be shown",
     )
     parser.add_argument(
         "--access-log", action="store_true", help="log requests with their addresses"
@@ -100,7 +107,12 @@ def _above_zero(text: str) -> int:
 def _serve(arguments: argparse.Namespace) -> int:
     # gunicorn and Flask take their time; --help needs neither.
     from experiment_server.app import create_app
-    from experiment_server.web_server import WebServer, listening_socket
+    from experiment_server.web_server import (
+        WebServer,
+        default_threads,
+        default_workers,
+        listening_socket,
+    )
 
     if not 0 <= arguments.port <= 65535:
         raise ExperimentError(
@@ -112,7 +124,8 @@ def _serve(arguments: argparse.Namespace) -> int:
     settings = ServerSettings(
         test_run_allowed=arguments.test_run_allowed,
         repeats_allowed=arguments.repeats_allowed,
-        criteria=CRITERIA[arguments.exclusion],
+        criteria=CRITERIA[arguments.exclusion] if arguments.exclusion else None,
+        draw_seed=arguments.draw_seed,
     )
     url = arguments.database or default_url(arguments.study)
     listener = listening_socket(arguments.host, arguments.port)
@@ -134,8 +147,8 @@ def _serve(arguments: argparse.Namespace) -> int:
     WebServer(
         lambda: create_app(study, _opened(url, settings), settings),
         listener,
-        workers=arguments.workers or (1 if is_sqlite else 2),
-        threads=arguments.threads or (8 if is_sqlite else 4),
+        workers=arguments.workers or default_workers(is_sqlite=is_sqlite),
+        threads=arguments.threads or default_threads(is_sqlite=is_sqlite),
         access_log=arguments.access_log,
         on_ready=on_ready,
     ).run()

@@ -12,6 +12,7 @@ from uuid import uuid4
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from data.exclusion import ExclusionCriteria
 from data.studies import Study
 from experiment_server.database import Database
 from experiment_server.ledger import (
@@ -21,6 +22,7 @@ from experiment_server.ledger import (
     lease_end,
     lock_ledger,
     move,
+    regain_slot,
 )
 from experiment_server.messages import Join, Resume, Window
 from experiment_server.presentations import image_name, session_rng
@@ -43,6 +45,11 @@ class Host:
     study: Study
     database: Database
     settings: ServerSettings
+
+    @property
+    def criteria(self) -> ExclusionCriteria:
+        """What a complete session is held against: the study's, unless overruled."""
+        return self.settings.criteria or self.study.config.exclusion
 
     def now(self) -> datetime:
         """Return the present time in UTC."""
@@ -72,15 +79,17 @@ def join(host: Host, db: Session, request: Join) -> tuple[SessionRecord, str, bo
         )
     now = host.now()
     study_record = lock_ledger(db)
-    end_expired(db, now)
+    end_expired(db, host.study, now)
     key = request.join_key and hash_of(request.join_key)
     begun = _session_of_key(db, study_record, request, key) if key else None
     if begun is not None:
+        _goes_on(host, db, begun)
         return begun, new_visit(db, begun, request.window, now), False
     participant = _participant(db, study_record, request, now)
     own = _sessions_of(db, participant, test_run=request.test_run)
     last = own[-1] if own else None
     if last is not None and not _may_start_again(host, last):
+        _goes_on(host, db, last)
         return last, new_visit(db, last, request.window, now, join_sha256=key), False
     record = _new_session(host, db, request, participant, now)
     record.multi_participation = bool(own)
@@ -310,18 +319,39 @@ def any_visit(host: Host, token: str) -> Iterator[tuple[Session, SessionRecord, 
     with host.database.read() as db:
         session_id, visit = visit_of(db, token)
     with host.database.write() as db:
-        query = select(SessionRecord).where(SessionRecord.session_id == session_id)
-        record = db.scalars(query.with_for_update()).one()
-        now = host.now()
-        if not has_expired(record, now):
+        record = _locked(db, session_id)
+        if not has_expired(record, host.now()):
             yield db, record, visit
             return
-        move(record, "time_out", now)
+    with host.database.write() as db:
+        # The ledger comes first, as it does for those who join.
+        lock_ledger(db)
+        record = _locked(db, session_id)
+        if _goes_on(host, db, record):
+            yield db, record, visit
+            return
     raise Refusal(
         "wrong-screen",
         "This session was left for too long and has ended.",
         with_state=visit == record.visit,
     )
+
+
+def _locked(db: Session, session_id: str) -> SessionRecord:
+    query = select(SessionRecord).where(SessionRecord.session_id == session_id)
+    return db.scalars(query.with_for_update()).one()
+
+
+def _goes_on(host: Host, db: Session, record: SessionRecord) -> bool:
+    """End a session that was left for too long, unless the study lets it go on."""
+    now = host.now()
+    if not has_expired(record, now):
+        return True
+    may_resume = host.study.config.after_lease == "resume"
+    if may_resume and regain_slot(db, host.study, record, now):
+        return True
+    move(record, "time_out", now)
+    return False
 
 
 @contextmanager

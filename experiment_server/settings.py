@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from data.exclusion import IMI, ExclusionCriteria
+from data.exclusion import ExclusionCriteria
 from data.files import bytes_hash
 
 
@@ -25,8 +25,8 @@ class ServerSettings:
     repeats_allowed : bool
         Whether a person who has finished may take part again; such a session is
         marked as a multi-participation.
-    criteria : ExclusionCriteria
-        A complete session that these exclude frees its slot.
+    criteria : ExclusionCriteria or None
+        A complete session that these exclude frees its slot; None: the study's own.
     max_body_bytes : int
         Longer requests are refused.
     draw_seed : int or None
@@ -41,7 +41,7 @@ class ServerSettings:
 
     test_run_allowed: bool = False
     repeats_allowed: bool = False
-    criteria: ExclusionCriteria = IMI
+    criteria: ExclusionCriteria | None = None
     max_body_bytes: int = 262_144
     draw_seed: int | None = None
     busy_timeout_s: float = 5.0

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from data.studies import Study
@@ -15,6 +15,7 @@ from experiment_server.refusals import Refusal
 from experiment_server.sessions import keep_window
 from experiment_server.tables import (
     AnswerRecord,
+    ComprehensionRecord,
     InteractionRecord,
     PresentationRecord,
     SessionRecord,
@@ -31,6 +32,7 @@ _OF_ANSWERS = (
     VerdictRecord,
     ViewingRecord,
     InteractionRecord,
+    ComprehensionRecord,
 )
 
 
@@ -48,6 +50,7 @@ def decide_consent(
             with_state=True,
         )
     record.consent_version = version
+    record.decline_reason = None if body.agreed else (body.reason or "declined")
     if body.agreed:
         record.consented_at = now
         record.lease_until = lease_end(study, now)
@@ -61,10 +64,13 @@ def read_instructions(
     body: messages.Instructions,
     now: datetime,
 ) -> None:
-    """Go on to the first round of practice."""
-    move(record, "read_instructions", now)
+    """Go on to the questions about them, or to the first round of practice."""
+    move(record, "face_questions" if study.comprehension else "read_instructions", now)
     record.instruction_time_ms = body.time_elapsed_ms
     _touch(study, record, body.time_elapsed_ms, now)
+    n_before = db.scalar(
+        select(func.count()).where(ViewingRecord.session_id == record.session_id)
+    )
     db.add_all(
         ViewingRecord(
             session_id=record.session_id,
@@ -72,8 +78,51 @@ def read_instructions(
             page=viewing.page,
             viewing_ms=viewing.viewing_ms,
         )
-        for number, viewing in enumerate(body.pages)
+        for number, viewing in enumerate(body.pages, start=n_before or 0)
     )
+    if not study.comprehension:
+        _begin_practice(db, study, record)
+
+
+def answer_questions(
+    db: Session,
+    study: Study,
+    record: SessionRecord,
+    body: messages.Comprehension,
+    now: datetime,
+) -> None:
+    """Go on to practice if all is right; otherwise back, or out after the last time."""
+    following(screen_of(record), "understand")
+    right = study.comprehension
+    if len(body.answers) != len(right):
+        raise Refusal(
+            "bad-payload",
+            f"'answers' has {len(body.answers)} entries; there are {len(right)}"
+            " questions.",
+        )
+    record.n_comprehension_attempts += 1
+    pairs = list(zip(body.answers, right, strict=True))
+    db.add_all(
+        ComprehensionRecord(
+            session_id=record.session_id,
+            attempt=record.n_comprehension_attempts,
+            question=question,
+            chosen=chosen,
+            correct=chosen == expected,
+        )
+        for question, (chosen, expected) in enumerate(pairs)
+    )
+    _touch(study, record, body.time_elapsed_ms, now)
+    if all(chosen == expected for chosen, expected in pairs):
+        move(record, "understand", now)
+        _begin_practice(db, study, record)
+    elif record.n_comprehension_attempts < study.config.max_comprehension_attempts:
+        move(record, "misunderstand", now)
+    else:
+        move(record, "use_up_attempts", now)
+
+
+def _begin_practice(db: Session, study: Study, record: SessionRecord) -> None:
     add_practice_round(db, study, record, number=1, first=0)
     record.practice_round = 1
 

@@ -38,6 +38,10 @@ class UtcTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC)
 
 
+# SQLite can't lengthen a column, and doesn't hold text to its length.
+_State = String(32).with_variant(String(16), "sqlite")
+
+
 class Base(DeclarativeBase):
     """Names every constraint, so that a migration can find it."""
 
@@ -89,6 +93,9 @@ class IdentityRecord(Base):
     external_id: Mapped[str] = mapped_column(String(200))
 
 
+_UNJUDGED = text("status = 'complete' AND NOT judged")
+
+
 class SessionRecord(Base):
     """One participant's way through the study.
 
@@ -106,6 +113,8 @@ class SessionRecord(Base):
         ``trial_index`` of the open presentation.
     visit : int
         Number of the newest visit, from 1; only its token may write.
+    judged : bool
+        Whether a complete session was held against the criteria of exclusion.
     n_interactions : int
         How many events were told, also those beyond the number that is kept.
     draw_key : str or None
@@ -124,14 +133,20 @@ class SessionRecord(Base):
             postgresql_where=text("holds_slot"),
         ),
         Index("ix_session_participant_id", "participant_id"),
+        Index(
+            "ix_session_unjudged",
+            "number",
+            sqlite_where=_UNJUDGED,
+            postgresql_where=_UNJUDGED,
+        ),
     )
 
     number: Mapped[int] = mapped_column(primary_key=True)
     session_id: Mapped[str] = mapped_column(String(32), unique=True)
     participant_id: Mapped[int] = mapped_column(ForeignKey("participant.id"))
     recruiter: Mapped[str] = mapped_column(String(32))
-    status: Mapped[str] = mapped_column(String(16), default="active")
-    screen: Mapped[str] = mapped_column(String(16), default="consent")
+    status: Mapped[str] = mapped_column(_State, default="active")
+    screen: Mapped[str] = mapped_column(_State, default="consent")
     slot: Mapped[int] = mapped_column(Integer)
     holds_slot: Mapped[bool] = mapped_column()
     lease_until: Mapped[datetime | None] = mapped_column(UtcTime)
@@ -156,6 +171,9 @@ class SessionRecord(Base):
     observer: Mapped[str | None] = mapped_column(String(64))
     visit: Mapped[int] = mapped_column(default=1)
     n_interactions: Mapped[int] = mapped_column(default=0)
+    n_comprehension_attempts: Mapped[int] = mapped_column(default=0)
+    decline_reason: Mapped[str | None] = mapped_column(String(16))
+    judged: Mapped[bool] = mapped_column(default=False)
     draw_key: Mapped[str | None] = mapped_column(String(32))
     example_image: Mapped[str] = mapped_column(String(32), unique=True)
     completion_code: Mapped[str | None] = mapped_column(String(16), unique=True)
@@ -206,6 +224,20 @@ class ViewingRecord(Base):
     number: Mapped[int] = mapped_column(primary_key=True)
     page: Mapped[int] = mapped_column()
     viewing_ms: Mapped[float] = mapped_column(Float(53))
+
+
+class ComprehensionRecord(Base):
+    """Which option was chosen for a question about the instructions."""
+
+    __tablename__ = "comprehension"
+
+    session_id: Mapped[str] = mapped_column(
+        ForeignKey("session.session_id"), primary_key=True
+    )
+    attempt: Mapped[int] = mapped_column(primary_key=True)
+    question: Mapped[int] = mapped_column(primary_key=True)
+    chosen: Mapped[int] = mapped_column()
+    correct: Mapped[bool] = mapped_column()
 
 
 class PresentationRecord(Base):

@@ -6,10 +6,13 @@ from typing import Any
 from flask import Response, current_app, request
 from flask_openapi3.blueprint import APIBlueprint
 from pydantic import BaseModel
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from data.errors import ProjectError
 from experiment_server import messages, steps
 from experiment_server.answers import record_answer
+from experiment_server.completion import judge_complete
 from experiment_server.images import image_bytes, sent_image
 from experiment_server.refusals import Refusal
 from experiment_server.screens import state_of
@@ -83,6 +86,8 @@ def get_study() -> _Json:
             min_window=config.min_window,
             test_run_allowed=host().settings.test_run_allowed,
             n_trials=len(host().study.slots[0]),
+            expected_minutes=config.expected_minutes,
+            withdrawal=host().study.texts.get("withdrawal"),
         )
     )
 
@@ -98,6 +103,7 @@ def get_study() -> _Json:
 )
 def post_session(body: messages.Join) -> _Json:
     """Start a session (201), or go on with the participant's own (200)."""
+    _judge()
     with host().database.write() as db:
         record, token, is_new = join(host(), db, body)
         reply = messages.JoinReply(token=token, state=_state(db, record))
@@ -141,6 +147,15 @@ def post_instructions(body: messages.Instructions) -> _Json:
     return _json(reply)
 
 
+@api.post("/session/comprehension", responses=_STATE, security=_BEARER)
+def post_comprehension(body: messages.Comprehension) -> _Json:
+    """Answer the questions about the instructions."""
+    with live_session(host(), bearer_token()) as (db, record):
+        steps.answer_questions(db, host().study, record, body, host().now())
+        reply = _state(db, record)
+    return _json(reply)
+
+
 @api.post("/session/continue", responses=_STATE, security=_BEARER)
 def post_continue(body: messages.Continue) -> _Json:
     """Leave "practice_again", "practice_passed" or "break"."""
@@ -167,7 +182,6 @@ def post_answer(body: messages.Answer) -> _Json:
         is_new, correct = record_answer(
             db,
             here.study,
-            here.settings,
             record,
             body,
             here.now(),
@@ -175,7 +189,19 @@ def post_answer(body: messages.Answer) -> _Json:
         )
         feedback = None if correct is None else messages.FeedbackReply(correct=correct)
         reply = messages.AnswerReply(feedback=feedback, state=_state(db, record))
+        number = record.number
+    if is_new and reply.state.screen == "feedback":
+        _judge(number)
     return _json(reply, 201 if is_new else 200)
+
+
+def _judge(number: int | None = None) -> None:
+    """Judge what is complete; a request succeeds whether or not this does."""
+    here = host()
+    try:
+        judge_complete(here.study, here.database, here.criteria, number)
+    except (SQLAlchemyError, ProjectError):
+        current_app.logger.exception("A session was not judged; the next start will.")
 
 
 @api.post(

@@ -4,7 +4,7 @@ from typing import get_args
 
 import pytest
 
-from data.responses import STATUSES
+from data.response_tables import STATUSES
 from experiment_server.flow import (
     AFTER_ALL_ANSWERS,
     ENDS,

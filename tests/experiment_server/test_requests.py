@@ -27,6 +27,7 @@ POSTS = {
     "finish": {"time_elapsed_ms": 1.0},
     "withdraw": {"delete_answers": True},
     "resume": {},
+    "comprehension": {"answers": [], "time_elapsed_ms": 1.0},
 }
 
 
@@ -153,6 +154,8 @@ def test_the_public_part_of_a_study_is_all_that_anyone_may_know(client):
         "min_window",
         "test_run_allowed",
         "n_trials",
+        "expected_minutes",
+        "withdrawal",
     }
 
 
