@@ -16,6 +16,7 @@ from PIL import Image
 from data.errors import DataContractError, MissingExtraError
 from data.images import display_crop
 from data.units import near_names
+from stimuli.package_networks import PACKAGES, load_package_network, load_weights
 
 Preprocess = Callable[[Image.Image], torch.Tensor]
 
@@ -58,14 +59,18 @@ class Network:
     config: Mapping[str, Any] = field(default_factory=dict)
 
 
-def load_network(network: str, *, name: str | None = None) -> Network:
+def load_network(
+    network: str, *, name: str | None = None, weights: str | None = None
+) -> Network:
     """Load a network by name or from ``module:function``.
 
     Parameters
     ----------
     network : str
-        One of :data:`NETWORKS`; or ``module:function``, a function without arguments
-        in an importable module or in one of the current folder. It returns a trained
+        One of :data:`NETWORKS`; ``timm:NAME``, ``torchvision:NAME`` or
+        ``open_clip:NAME/WEIGHTS`` (the image tower); or ``module:function``, a
+        function without arguments in an importable module or in one of the current
+        folder. It returns a trained
         ``torch.nn.Module``, or a pair of it and its preprocessing: a callable from
         an RGB ``PIL.Image`` to a (channels, height, width) float tensor. Without
         one, images are the display crop, scaled by ImageNet's mean and standard
@@ -73,6 +78,9 @@ def load_network(network: str, *, name: str | None = None) -> Network:
     name : str or None
         What the units are called after; the network's or the function's name by
         default.
+    weights : str or None
+        'download', 'random' or a file with a state dict, for networks of packages;
+        for a function, a file that is put into the network it returns.
 
     Raises
     ------
@@ -81,14 +89,24 @@ def load_network(network: str, *, name: str | None = None) -> Network:
     """
     if network in _LITE_SIDES:
         module, preprocess = _efficientnet_lite(network)
+        if weights is not None:
+            load_weights(module, Path(weights), network)
         config = {"network": network, "preprocess": _lite_text(_LITE_SIDES[network])}
         return _checked(name or network, module, preprocess, config)
+    package, _, own_name = network.partition(":")
+    if package in PACKAGES and own_name:
+        module, preprocess, config = load_package_network(network, weights)
+        own_name = own_name.partition("/")[0]
+        return _checked(name or own_name, module, preprocess, config)
     if ":" not in network:
         raise DataContractError(
-            f"Network {network!r} is not known; it must be one of {list(NETWORKS)} or"
+            f"Network {network!r} is not known; it must be one of {list(NETWORKS)},"
+            " 'timm:NAME', 'torchvision:NAME', 'open_clip:NAME/WEIGHTS' or"
             f" 'module:function'. {near_names(network, NETWORKS)}"
         )
     module, preprocess, text = _from_function(network)
+    if weights is not None:
+        load_weights(module, Path(weights), network)
     config = {"network": network, "preprocess": text}
     return _checked(name or network.rpartition(":")[2], module, preprocess, config)
 
@@ -100,6 +118,11 @@ def _checked(
         raise DataContractError(
             f"The network's name is {name!r}; unit names are 'model::layer::channel',"
             " so it must be some text without '::'. Name it with --name."
+        )
+    if any(weight.is_meta for weight in module.parameters()):
+        raise DataContractError(
+            f"Network {name!r} has weights without values (on the device 'meta')."
+            " Load its weights first."
         )
     module.eval().requires_grad_(False)
     return Network(

@@ -3,18 +3,49 @@
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from data.command_line import add_seed, existing_path, progress, run_command
+from data.command_line import add_seed, existing_path, progress, run_command, say
 from data.errors import DataContractError
-from data.images import read_image_set
-from data.recordings import write_recording
+from data.images import ImageSet, read_image_set
+from data.recordings import Recording, write_recording
 from data.selections import read_unit_list
 from data.units import UnitId
+
+if TYPE_CHECKING:
+    from stimuli.directions import DirectionSet
+    from stimuli.networks import Network
+    from stimuli.record_config import Job
 
 REDUCTION_NAMES = (
     "none, spatial_mean, spatial_mean_channels_last, token_mean,"
     " token_mean_tokens_first, class_token"
 )
+
+_EPILOG = """\
+layers:
+  conv1,layer4.2.conv3      module paths, between commas (--list-layers prints them)
+  blocks.*.conv*            patterns: * stands for any text, ? for any letter
+  @conv @linear @norm       all convolutions, linear layers, normalisation
+  @block                    outputs of blocks: items of a Sequential or ModuleList that
+                            hold convolutions or linear layers
+  @all                      these four together
+  relu#2                    a module's second run on an image; patterns take every run
+  lstm[0], out[logits]      an element of a tuple or mapping; patterns take every one
+A module that stands under two paths goes by the first.
+
+directions (--directions LAYER=FILE), recorded without storing activations:
+  .npy                      (n_units, channels): one direction a row
+  .npz .pt .pth .safetensors  'directions', or a sparse autoencoder's 'W_enc'
+                            (channels, n_units), 'b_enc' and, taken off first, 'b_dec'
+                            (or 'encoder.weight', 'encoder.bias', 'pre_bias'); with
+                            'r_mag', 'b_mag', 'b_gate' it is gated (without 'b_enc'),
+                            with 'k' top-k, with 'threshold' JumpReLU
+Their units are model::LAYER/FILE::index, FILE without its ending.
+
+several networks: give --network, and --layers, --name, --weights, as often as there are
+networks (or once for all); every image is decoded once; --out holds a folder for each.
+"""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -23,19 +54,49 @@ def build_parser() -> argparse.ArgumentParser:
         prog="unitscope record",
         description="Run a network over an image set once and keep, for every unit of"
         " the layers named, the images that drive it most and least.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--images", type=existing_path, help="folder of the image set")
     parser.add_argument(
         "--network",
-        default="efficientnet-lite0",
-        help="efficientnet-lite0 (default), -lite1, -lite2, or module:function that"
-        " returns a torch module, or a pair of it and its preprocessing",
+        action="append",
+        help="efficientnet-lite0 (default), -lite1, -lite2; timm:NAME,"
+        " torchvision:NAME or open_clip:NAME/WEIGHTS; or module:function that returns"
+        " a torch module, or a pair of it and its preprocessing",
     )
     parser.add_argument(
-        "--name", help="what units are called after (default: the network's name)"
+        "--weights",
+        action="append",
+        metavar="FILE|download|random",
+        help="of networks from timm, torchvision and open_clip; for other networks a"
+        " file with a state dict to put into them",
     )
     parser.add_argument(
-        "--layers", help="module paths between commas, such as _blocks.3,_blocks.10"
+        "--name",
+        action="append",
+        help="what units are called after (default: the network's name)",
+    )
+    parser.add_argument(
+        "--layers",
+        action="append",
+        help="names, patterns or groups between commas, such as @conv or"
+        " _blocks.3,_blocks.*._bn2; see below",
+    )
+    parser.add_argument(
+        "--directions",
+        action="append",
+        default=[],
+        metavar="LAYER=FILE",
+        help="directions of a layer or a sparse autoencoder whose units to record; see"
+        " below",
+    )
+    parser.add_argument(
+        "--directions-reduction",
+        choices=("mean", "max", "first"),
+        default="mean",
+        help="of a direction's values at the places of a map: their mean (default),"
+        " their highest, or 'first': reduce the layer, then encode",
     )
     parser.add_argument(
         "--list-layers", action="store_true", help="print the network's layers and stop"
@@ -66,11 +127,40 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--batch-size",
         type=int,
-        default=4,
-        help="images a batch (default 4, the fastest on a CPU; a GPU wants 64 or more)",
+        help="images a batch (default 4, the fastest on a CPU, and 64 on other"
+        " devices); halved where the memory does not suffice",
     )
     parser.add_argument(
         "--device", default="cpu", help="of torch, such as cuda (default cpu)"
+    )
+    parser.add_argument(
+        "--precision",
+        choices=("float32", "bfloat16", "float16"),
+        default="float32",
+        help="of the network (default float32); the others exchange some of the"
+        " extreme images: benchmarks/record.py counts how many",
+    )
+    parser.add_argument(
+        "--map-statistics",
+        action="store_true",
+        help="record each unit's sparsity within maps and local contrast too (slower)",
+    )
+    parser.add_argument(
+        "--workers", type=int, default=4, help="threads that decode (default 4)"
+    )
+    parser.add_argument(
+        "--checkpoint-minutes",
+        type=float,
+        default=5.0,
+        metavar="MINUTES",
+        help="how much a kill may lose (default 5): state is kept in"
+        " OUT.unfinished.npz, and the same command goes on from there",
+    )
+    parser.add_argument(
+        "--memory",
+        type=float,
+        metavar="GB",
+        help="most that may be held (default: what is free)",
     )
     parser.add_argument(
         "--check-labels",
@@ -91,52 +181,158 @@ def _record(arguments: argparse.Namespace) -> int:
     if not arguments.list_layers:
         _check_given(arguments)
     # Late, so that --help and what is wrong with the options come at once.
-    from stimuli.networks import layer_names, load_network
-    from stimuli.record import RecordConfig, record
+    from stimuli.record import BATCH_SIZE, record_together
 
-    network = load_network(arguments.network, name=arguments.name)
+    networks = _networks(arguments)
     if arguments.list_layers:
-        kinds = dict(network.module.named_modules())
-        for layer in layer_names(network.module):
-            sys.stdout.write(f"{layer}  {type(kinds[layer]).__name__}\n")
+        for network in networks:
+            for layer, module in network.module.named_modules():
+                if layer:
+                    sys.stdout.write(f"{layer}  {type(module).__name__}\n")
         return 0
     images = read_image_set(arguments.images)
-    config = RecordConfig(
-        layers=tuple(layer.strip() for layer in arguments.layers.split(",")),
-        n_extremes=arguments.n_extremes,
-        reductions=dict(map(_reduction, arguments.reduction)),
-        full=_full_units(arguments.full),
-    )
+    outs = _outs(arguments.out, networks)
+    jobs = _jobs(arguments, networks, outs)
+    on_cpu = arguments.device.startswith("cpu")
     with progress() as bar:
         task = bar.add_task("Recording", total=len(images.image_ids))
-        recording, check = record(
+        made = record_together(
             images,
-            network,
-            config,
+            jobs,
             seed=arguments.seed,
-            batch_size=arguments.batch_size,
+            batch_size=arguments.batch_size
+            if arguments.batch_size is not None
+            else (BATCH_SIZE if on_cpu else 64),
             device=arguments.device,
-            check_labels=arguments.check_labels,
+            workers=arguments.workers,
             advance=lambda n_images: bar.advance(task, n_images),
+            tell=say,
         )
-    write_recording(arguments.out, recording)
-    if check:
-        print(f"top-1 {check.n_right} of {check.n_labelled} labelled photographs")
-    print(
-        f"{len(recording.units):,} units of {len(config.layers)} layers,"
-        f" {config.n_extremes} images at each end of {len(images.image_ids):,}"
-    )
-    print(f"Recording: {arguments.out}")
+    for job, out, (recording, check) in zip(jobs, outs, made, strict=True):
+        write_recording(out, recording)
+        if job.checkpoint:
+            job.checkpoint.remove()
+        if check:
+            print(f"top-1 {check.n_right} of {check.n_labelled} labelled photographs")
+        _print_made(recording, images, out)
     return 0
 
 
+def _networks(arguments: argparse.Namespace) -> list["Network"]:
+    from stimuli.networks import load_network
+
+    given = arguments.network or ["efficientnet-lite0"]
+    names = _for_each("name", arguments.name, given)
+    weights = _for_each("weights", arguments.weights, given)
+    networks = [
+        load_network(network, name=name, weights=own)
+        for network, name, own in zip(given, names, weights, strict=True)
+    ]
+    called = [network.name for network in networks]
+    if len(set(called)) < len(called):
+        raise DataContractError(
+            f"The networks are called {called}; units go by these names, so each must"
+            " have its own. Name them with --name, once for each."
+        )
+    return networks
+
+
+def _for_each(
+    option: str, given: list[str] | None, networks: list[str]
+) -> list[str | None]:
+    """Return one value a network, where an option is given once for all or for each."""
+    if not given:
+        return [None] * len(networks)
+    if len(given) == 1:
+        return [given[0]] * len(networks)
+    if len(given) != len(networks):
+        raise DataContractError(
+            f"'--{option}' is given {len(given)} times for {len(networks)} networks;"
+            " it must be given once, or once for each network."
+        )
+    return [*given]
+
+
+def _outs(out: Path, networks: list["Network"]) -> list[Path]:
+    if len(networks) == 1:
+        return [out]
+    return [out / network.name.replace("/", "_") for network in networks]
+
+
+def _jobs(
+    arguments: argparse.Namespace, networks: list["Network"], outs: list[Path]
+) -> list["Job"]:
+    from stimuli.checkpoints import Checkpoint
+    from stimuli.record_config import Job, RecordConfig
+
+    if len(networks) > 1 and (arguments.directions or arguments.reduction):
+        raise DataContractError(
+            "'--directions' and '--reduction' name layers of one network; there are"
+            f" {len(networks)}. Record it in a run of its own."
+        )
+    names = [network.name for network in networks]
+    layers = _for_each("layers", arguments.layers, names)
+    full = _full_units(arguments.full)
+    directions = tuple(
+        _directions(text, arguments.directions_reduction)
+        for text in arguments.directions
+    )
+    return [
+        Job(
+            network=network,
+            config=RecordConfig(
+                layers=tuple(layer.strip() for layer in text.split(","))
+                if text
+                else (),
+                n_extremes=arguments.n_extremes,
+                reductions=dict(map(_reduction, arguments.reduction)),
+                full=tuple(
+                    unit
+                    for unit in full
+                    if len(networks) == 1 or unit.model == network.name
+                ),
+                directions=directions,
+                precision=arguments.precision,
+                map_statistics=arguments.map_statistics,
+            ),
+            checkpoint=Checkpoint.beside(out, minutes=arguments.checkpoint_minutes),
+            check_labels=arguments.check_labels,
+            memory_bytes=int(arguments.memory * 1e9) if arguments.memory else None,
+        )
+        for network, text, out in zip(networks, layers, outs, strict=True)
+    ]
+
+
+def _print_made(recording: Recording, images: ImageSet, out: Path) -> None:
+    n_layers = len(dict.fromkeys(unit.layer for unit in recording.units))
+    print(
+        f"{len(recording.units):,} units of {n_layers} layers,"
+        f" {recording.n_extremes} images at each end of {len(images.image_ids):,}"
+    )
+    print(f"Recording: {out}")
+
+
 def _check_given(arguments: argparse.Namespace) -> None:
+    if arguments.directions and not arguments.layers:
+        arguments.layers = [""]
     for option in ("images", "layers", "out"):
         if not getattr(arguments, option):
             raise DataContractError(
                 f"'--{option}' is missing; a recording needs it."
                 " See unitscope record --help; --list-layers prints the layers."
             )
+
+
+def _directions(text: str, reduction: str) -> "DirectionSet":
+    from stimuli.directions import read_directions
+
+    layer, equals, file = text.partition("=")
+    if not equals or not layer or not file:
+        raise DataContractError(
+            f"'--directions' is {text!r}; it must be LAYER=FILE, such as"
+            " layer4.2.conv3=sae.npz."
+        )
+    return read_directions(Path(file), layer=layer, reduction=reduction)
 
 
 def _reduction(text: str) -> tuple[str, str]:
