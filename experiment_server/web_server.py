@@ -32,6 +32,16 @@ def listening_socket(host: str, port: int) -> socket.socket:
     return listener
 
 
+def default_workers(*, is_sqlite: bool) -> int:
+    """Return the processes to serve with: SQLite lets one write at a time."""
+    return 1 if is_sqlite else 2
+
+
+def default_threads(*, is_sqlite: bool) -> int:
+    """Return the threads of each process."""
+    return 8 if is_sqlite else 4
+
+
 class WebServer(BaseApplication):  # type: ignore[misc]
     """Serves the application that ``build`` makes, once in every worker.
 
@@ -58,7 +68,9 @@ class WebServer(BaseApplication):  # type: ignore[misc]
             "workers": workers,
             "threads": threads,
             "worker_class": "gthread",
+            # Browsers keep their connections; an idle one takes no thread.
             "keepalive": 30,
+            "worker_connections": 10_000,
             "graceful_timeout": 20,
             "accesslog": "-" if access_log else None,
             "loglevel": "warning",
