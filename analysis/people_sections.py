@@ -110,7 +110,7 @@ def reliability_section(
     """How well people agree, and what that leaves for a machine to reach."""
     main = found.inclusion.main
     both = found.units.dropna(subset=["mis"])
-    icc = unit_reliability(main, rng=rng, level=level, n_resamples=RESAMPLES)
+    icc = unit_reliability(main, level=level)
     alike = participant_agreement(main, rng=rng, level=level, n_resamples=RESAMPLES)
     ceiling = bernoulli_ceiling(both, rng=rng)
     cleared = disattenuated_correlation(

@@ -188,13 +188,19 @@ def _enough(
         found = design_row(variances, design, pay, n_simulations, rng)
         if _reached(found, wanted):
             return found
-        # The search, of fewer studies, stopped a little short.
+        # One question's search stopped short of what another's design gives.
         n_units = max(n_units + 1, round(1.02 * n_units))
 
 
 def _reached(row: Mapping[str, Any], wanted: Wanted) -> bool:
+    """Say whether a design reaches all of it, within one error of its simulation.
+
+    Who asked until a design is over the line would take one that was lucky.
+    """
     return all(
-        row["power"] >= value if goal == "power" else row[f"{question}_width"] <= value
+        row["power"] + row["power_error"] >= value
+        if goal == "power"
+        else row[f"{question}_width"] - row[f"{question}_error"] <= value
         for question, goal, value in wanted.goals()
     )
 

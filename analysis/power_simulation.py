@@ -1,6 +1,6 @@
 """Simulated studies of a design, and how wide their intervals are."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,6 +12,7 @@ from scipy.stats import norm
 from scipy.stats import t as student_t
 
 from analysis.crossed import two_way_variance
+from analysis.resampling import bca_limits, draw_weights, expanded_level
 
 Array = NDArray[np.float64]
 Places = NDArray[np.intp]
@@ -20,6 +21,14 @@ GROUPS = ("hardest", "random", "easiest")
 STEPS = (("random", "hardest"), ("easiest", "random"))
 QUESTIONS = ("his", "correlation", "contrast")
 FEWEST_UNITS: Mapping[str, int] = {"his": 2, "correlation": 5, "contrast": 6}
+N_RESAMPLES = 999
+"""Of the bootstrap of each simulated study; the analysis of one study has more."""
+COARSE = 1.15
+"""Where numbers of units are as near as this, a curve through them tells the rest."""
+N_REFINED = 3
+"""How often the search looks again where the curve says."""
+NEAR = 0.5
+"""How far from what is wanted a number of units may be to lie on the curve."""
 NEAR_CERTAIN = 0.985
 """HIS of a group is not planted above this."""
 
@@ -311,6 +320,12 @@ def outcomes(
         "contrast": _contrast_intervals,
     }[question]
     truths = _truths(question, variances)
+    # Studies of one size can share which units a resample draws.
+    weights = (
+        draw_weights(design.n_units, N_RESAMPLES, rng)
+        if question == "correlation"
+        else np.empty((0, design.n_units))
+    )
     found = np.array(
         [
             interval(
@@ -318,6 +333,7 @@ def outcomes(
                     variances, design, rng=rng, groups=question == "contrast"
                 ),
                 level,
+                weights,
             )
             for _ in range(n_simulations)
         ]
@@ -342,12 +358,12 @@ def _truths(question: str, variances: Variances) -> Array:
     return np.array([np.nan])
 
 
-def _his_intervals(study: SimulatedStudy, level: float) -> Array:
+def _his_intervals(study: SimulatedStudy, level: float, _: Array) -> Array:
     of_all = np.ones(len(study.group))
     return np.array([_interval(study, of_all, level)])
 
 
-def _contrast_intervals(study: SimulatedStudy, level: float) -> Array:
+def _contrast_intervals(study: SimulatedStudy, level: float, _: Array) -> Array:
     found = []
     for high, low in STEPS:
         sign = (study.group == GROUPS.index(high)).astype("float64")
@@ -380,15 +396,28 @@ def _interval(study: SimulatedStudy, sign: Array, level: float) -> tuple[float, 
     return estimate - half, estimate + half
 
 
-def _correlation_intervals(study: SimulatedStudy, level: float) -> Array:
-    """Fisher's interval, as :func:`scipy.stats.pearsonr` gives it."""
+def _correlation_intervals(
+    study: SimulatedStudy, level: float, weights: Array
+) -> Array:
+    """Do what :func:`analysis.correlation.correlation` does, on arrays."""
     his = np.bincount(study.unit, study.correct) / np.bincount(study.unit)
-    if np.ptp(his) == 0:
-        return np.array([(-1.0, 1.0)])
-    r = np.clip(np.corrcoef(study.mis, his)[0, 1], -1 + 1e-12, 1 - 1e-12)
-    half = norm.ppf((1 + level) / 2) / np.sqrt(len(his) - 3)
-    z = np.arctanh(r)
-    return np.array([(np.tanh(z - half), np.tanh(z + half))])
+    x, y = study.mis - study.mis.mean(), his - his.mean()
+    n = len(his)
+    sums = np.column_stack([np.ones(n), x, y, x**2, y**2, x * y])
+    total = sums.sum(axis=0)
+    with np.errstate(all="ignore"):
+        limits = bca_limits(
+            _pearson_of_sums(weights @ sums),
+            float(_pearson_of_sums(total)),
+            _pearson_of_sums(total - sums),
+            level=expanded_level(level, n),
+        )
+    return np.array([limits or (-1.0, 1.0)])
+
+
+def _pearson_of_sums(sums: Array) -> Array:
+    n, x, y, x2, y2, xy = np.moveaxis(sums, -1, 0)
+    return (n * xy - x * y) / np.sqrt((n * x2 - x**2) * (n * y2 - y**2))
 
 
 def units_needed(
@@ -412,15 +441,25 @@ def units_needed(
         Largest mean width, or least power.
     goal : str
         ``"width"`` or ``"power"``.
+    n_simulations : int
+        Studies of each number of units that is tried, about ten of them.
 
     Returns
     -------
     int or None
         None where not even ``most`` units are enough. A multiple of 3 for the
         contrast, so that groups are of one size.
+
+    Notes
+    -----
+    A number of units that passes may have passed by luck. The numbers that were tried
+    are therefore joined by a line, of log width in log units or of the power's normal
+    quantile in the root of units, and the line tells how many are needed.
     """
     unit_step = 3 if question == "contrast" else 1
     fewest = max(FEWEST_UNITS[question], unit_step)
+    most -= most % unit_step
+    tried: list[tuple[int, float, float]] = []
 
     def enough(n_units: int) -> bool:
         found = outcomes(
@@ -430,21 +469,53 @@ def units_needed(
             n_simulations=n_simulations,
             rng=rng,
         )
-        return found.width <= wanted if goal == "width" else found.power >= wanted
-
-    most -= most % unit_step
+        if goal == "width":
+            tried.append((n_units, found.width, found.width_error))
+            return found.width <= wanted
+        tried.append((n_units, found.power, found.power_error))
+        return found.power >= wanted
 
     def rounded(n_units: float) -> int:
-        return int(max(fewest, unit_step * round(n_units / unit_step)))
+        nearest = unit_step * round(n_units / unit_step)
+        return int(min(max(fewest, nearest), most))
 
-    low, high = fewest - unit_step, min(rounded(design.n_units), most)
+    low, high = fewest - unit_step, rounded(design.n_units)
     while not enough(high):
         if high >= most:
             return None
-        low, high = high, min(rounded(1.7 * high), most)
-    while high - low > max(unit_step, 0.02 * high):
-        middle = rounded((low + high) / 2)
+        low, high = high, rounded(1.7 * high)
+    while high - low > max(unit_step, (COARSE - 1) * high):
+        middle = rounded((max(low, 1) * high) ** 0.5)
         if middle in (low, high):
             break
         low, high = (low, middle) if enough(middle) else (middle, high)
-    return high
+    for _ in range(N_REFINED):
+        found = rounded(_crossing(tried, wanted, goal) or high)
+        enough(found)
+    reached = _crossing(tried, wanted, goal) or high
+    return rounded(unit_step * np.ceil(reached / unit_step - 0.05))
+
+
+def _crossing(
+    tried: Sequence[tuple[int, float, float]], wanted: float, goal: str
+) -> float | None:
+    """Return where a line through what was tried reaches what is wanted.
+
+    None where the line does not lead there.
+    """
+    n, value, error = np.array(tried).T
+    if goal == "power":
+        value, wanted = np.clip(value, 0.01, 0.99), float(norm.ppf(wanted))
+        x, y = np.sqrt(n), norm.ppf(value)
+        error = error / norm.pdf(y)
+    else:
+        x, y, wanted = np.log(n), np.log(value), float(np.log(wanted))
+        error = error / value
+    near = np.abs(y - wanted) < NEAR
+    if near.sum() < 2 or np.ptp(x[near]) == 0:
+        return None
+    slope, start = np.polyfit(x[near], y[near], 1, w=1 / np.maximum(error[near], 1e-9))
+    if (slope <= 0) if goal == "power" else (slope >= 0):
+        return None
+    reached = (wanted - start) / slope
+    return float(reached**2 if goal == "power" else np.exp(reached))

@@ -3,18 +3,21 @@
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.special import expit
+from scipy.stats import kendalltau, spearmanr
 
-from analysis.correlation import correlation
+from analysis.correlation import METHODS, correlation
 from analysis.crossed import crossed_contrast
+from analysis.disattenuation import disattenuated_correlation
 from analysis.his import human_interpretability
 from analysis.mixed_model import mixed_model
-from analysis.noise_ceiling import bernoulli_ceiling
+from analysis.noise_ceiling import bernoulli_ceiling, split_half_ceiling
 from analysis.power_simulation import (
     GROUPS,
     SimulatedStudy,
@@ -29,72 +32,130 @@ from analysis.resampling import count_answers
 from analysis.score_intervals import score_interval
 from analysis.tau import fit_tau
 
-PLANTED = Variances(
-    mean=0.83,
-    sd_unit=0.8,
-    sd_participant=0.4,
-    correlation=0.8,
-    step=0.1,
-    source="chosen near IMI's",
+
+@dataclass(frozen=True, kw_only=True)
+class Scenario:
+    """What studies are drawn from.
+
+    Attributes
+    ----------
+    name : str
+    variances : Variances
+    design : StudyDesign
+    tau : float
+        By which answers follow margins, where tau is what is asked for.
+    margins : (float, float, float)
+        Mean of the margins, and their SD between units and between a unit's tasks.
+    """
+
+    name: str
+    variances: Variances
+    design: StudyDesign
+    tau: float
+    margins: tuple[float, float, float]
+
+    def __hash__(self) -> int:
+        """Let what holds for all studies be computed once."""
+        return hash(self.name)
+
+
+SCENARIOS = (
+    Scenario(
+        name="many units",
+        variances=Variances(
+            mean=0.83,
+            sd_unit=0.8,
+            sd_participant=0.4,
+            correlation=0.8,
+            step=0.1,
+            source="chosen near IMI's",
+        ),
+        design=StudyDesign(n_units=60, answers_per_unit=20, main_trials=30),
+        tau=0.16,
+        margins=(0.35, 0.2, 0.15),
+    ),
+    Scenario(
+        name="few units",
+        variances=Variances(
+            mean=0.7,
+            sd_unit=1.2,
+            sd_participant=0.6,
+            correlation=0.5,
+            step=0.1,
+            source="unlike IMI's: harder, more varied, fewer units with more answers",
+        ),
+        design=StudyDesign(n_units=24, answers_per_unit=40, main_trials=12),
+        tau=0.3,
+        margins=(0.3, 0.3, 0.2),
+    ),
 )
-DESIGN = StudyDesign(n_units=60, answers_per_unit=20, main_trials=30)
-TAU, N_TASKS = 0.16, 20
+N_TASKS = 20
 N_RESAMPLES = 999
+N_POPULATION = 200_000
 
 
 @dataclass(frozen=True, kw_only=True)
 class Held:
-    """One interval of one simulated study.
+    """One interval of one simulated study, or one estimate that has none.
 
     Attributes
     ----------
+    scenario : str
     quantity, method : str
     claims : bool
         Whether the method claims to hold for what is asked of it here.
     truth : float
     low, high : float
+        NaN where there is none.
+    estimate : float
+        NaN where only the interval is asked about.
     """
 
+    scenario: str
     quantity: str
     method: str
     claims: bool
     truth: float
     low: float
     high: float
+    estimate: float = np.nan
 
 
-def _his(rng: np.random.Generator) -> Iterator[Held]:
+def _his(scenario: Scenario, rng: np.random.Generator) -> Iterator[Held]:
     """Score all units: for other units, other people, or both."""
-    study = simulated_study(PLANTED, DESIGN, rng=rng, groups=False)
+    study = simulated_study(scenario.variances, scenario.design, rng=rng, groups=False)
     answers = study.answers()
     counts = count_answers(answers)
     for resample in ("unit", "both"):
         found = score_interval(
             counts, resample=resample, rng=rng, n_resamples=N_RESAMPLES
         )
-        yield _held(
+        yield held(
+            scenario,
             "HIS, new units and people",
             found.method,
             resample == "both",
-            PLANTED.mean,
+            scenario.variances.mean,
             found.low,
             found.high,
         )
     crossed = crossed_contrast(
         answers["correct"], answers["unit"], answers["participant_id"]
     )
-    yield _held(
+    yield held(
+        scenario,
         "HIS, new units and people",
         "two-way cluster-robust, t",
         True,
-        PLANTED.mean,
+        scenario.variances.mean,
         crossed.ci_low,
         crossed.ci_high,
     )
     people = score_interval(
         counts, resample="participant", rng=rng, n_resamples=N_RESAMPLES
     )
-    yield _held(
+    yield held(
+        scenario,
         "HIS, same units, new people",
         people.method,
         True,
@@ -104,7 +165,8 @@ def _his(rng: np.random.Generator) -> Iterator[Held]:
     )
     units = human_interpretability(answers)
     first = units.iloc[0]
-    yield _held(
+    yield held(
+        scenario,
         "HIS of one unit",
         "Wilson",
         True,
@@ -112,20 +174,27 @@ def _his(rng: np.random.Generator) -> Iterator[Held]:
         first["ci_low"],
         first["ci_high"],
     )
-    yield from _noise(answers, units, rng)
-    yield from _agreement(study, units, rng)
+    yield from _noise(scenario, answers, units, rng)
+    yield from _agreement(scenario, study, units, rng)
 
 
 def _noise(
-    answers: pd.DataFrame, units: pd.DataFrame, rng: np.random.Generator
+    scenario: Scenario,
+    answers: pd.DataFrame,
+    units: pd.DataFrame,
+    rng: np.random.Generator,
 ) -> Iterator[Held]:
     """Tell the reliability of HIS, and what it allows a correlation to be."""
-    single, mean = true_reliability()
-    found = unit_reliability(answers, rng=rng, n_resamples=N_RESAMPLES)
+    single, mean = true_reliability(scenario)
+    found = unit_reliability(answers)
     for name, truth in (("single", single), ("mean", mean)):
         quantity = f"ICC of {'single answers' if name == 'single' else 'unit means'}"
-        for method, part in (("bootstrap over units", ""), ("F", "_analytic")):
-            yield _held(
+        for method, part in (
+            ("jackknife over units, log signal to noise", ""),
+            ("F", "_analytic"),
+        ):
+            yield held(
+                scenario,
                 quantity,
                 method,
                 method != "F",
@@ -134,46 +203,98 @@ def _noise(
                 getattr(found, f"{name}{part}_high"),
             )
     low, high = found.mean_low, found.mean_high
-    yield _held(
+    yield held(
+        scenario,
         "noise ceiling",
-        "root of the ICC's bootstrap",
+        "root of the ICC's interval",
         True,
         mean**0.5,
         None if low is None else max(low, 0.0) ** 0.5,
         None if high is None else max(high, 0.0) ** 0.5,
     )
     published = bernoulli_ceiling(units, rng=rng, n_simulated=200)
-    yield _held(
+    yield held(
+        scenario,
         "noise ceiling",
         "middle 95% of Bernoulli simulations (published)",
         False,
         mean**0.5,
         published.low,
         published.high,
+        published.correlation,
     )
+    halves = split_half_ceiling(answers, rng=rng, n_splits=100)
+    for quantity, method, truth, estimate in (
+        (
+            "reliability of HIS",
+            "split halves, Spearman–Brown",
+            mean,
+            halves.reliability,
+        ),
+        ("reliability of HIS", "ICC of unit means", mean, found.mean),
+        ("ICC of single answers", "analysis of variance", single, found.single),
+        ("noise ceiling", "split halves", mean**0.5, halves.correlation),
+        ("noise ceiling", "Bernoulli, noise out", mean**0.5, published.corrected),
+    ):
+        yield held(scenario, quantity, method, True, truth, None, None, estimate)
 
 
 def _agreement(
-    study: SimulatedStudy, units: pd.DataFrame, rng: np.random.Generator
+    scenario: Scenario,
+    study: SimulatedStudy,
+    units: pd.DataFrame,
+    rng: np.random.Generator,
 ) -> Iterator[Held]:
     """Correlate the measured HIS with a score."""
-    truth = PLANTED.correlation * true_reliability()[1] ** 0.5
-    found = correlation(
-        study.mis, units["his"], method="pearson", rng=rng, n_resamples=N_RESAMPLES
+    for method in METHODS:
+        found = correlation(
+            study.mis, units["his"], method=method, rng=rng, n_resamples=N_RESAMPLES
+        )
+        quantity = f"{method.capitalize()}'s r of MIS and HIS"
+        truth = true_correlation(scenario, method)
+        yield held(
+            scenario,
+            quantity,
+            "BCa bootstrap over units, expanded",
+            True,
+            truth,
+            found.ci_low,
+            found.ci_high,
+            found.estimate,
+        )
+        # They take both scores as normal, which HIS is not.
+        yield held(
+            scenario,
+            quantity,
+            "Fisher" if method == "pearson" else "Bonett and Wright",
+            False,
+            truth,
+            found.analytic_low,
+            found.analytic_high,
+        )
+    cleared = disattenuated_correlation(
+        study.mis,
+        units["n_correct"],
+        units["n_trials"],
+        rng=rng,
+        n_resamples=N_RESAMPLES,
     )
-    for method, low, high in (
-        ("BCa bootstrap over units", found.ci_low, found.ci_high),
-        ("Fisher", found.analytic_low, found.analytic_high),
-    ):
-        # Fisher's takes both scores as normal, which HIS is not.
-        claims = method != "Fisher"
-        yield _held("Pearson r of MIS and HIS", method, claims, truth, low, high)
+    yield held(
+        scenario,
+        "r of MIS and HIS without noise",
+        "BCa bootstrap over units, expanded",
+        True,
+        scenario.variances.correlation,
+        cleared.ci_low,
+        cleared.ci_high,
+        cleared.estimate,
+    )
 
 
-def _groups(rng: np.random.Generator) -> Iterator[Held]:
+def _groups(scenario: Scenario, rng: np.random.Generator) -> Iterator[Held]:
     """Contrast groups, by means and by the mixed model."""
-    answers = simulated_study(PLANTED, DESIGN, rng=rng).answers()
-    means = PLANTED.group_means()
+    answers = simulated_study(scenario.variances, scenario.design, rng=rng).answers()
+    means = scenario.variances.group_means()
     step = crossed_contrast(
         answers["correct"],
         answers["unit"],
@@ -183,16 +304,23 @@ def _groups(rng: np.random.Generator) -> Iterator[Held]:
     )
     truth = means["random"] - means["hardest"]
     name = "contrast, random − hardest"
-    yield _held(
-        name, "two-way cluster-robust, t", True, truth, step.ci_low, step.ci_high
+    yield held(
+        scenario,
+        name,
+        "two-way cluster-robust, t",
+        True,
+        truth,
+        step.ci_low,
+        step.ci_high,
     )
     fit = mixed_model(answers)
     terms = fit.terms.set_index("term")
-    sd = float(np.hypot(PLANTED.sd_unit, PLANTED.sd_participant))
+    sd = float(np.hypot(scenario.variances.sd_unit, scenario.variances.sd_participant))
     centres = {group: log_odds_of(means[group], sd) for group in GROUPS}
     for group in ("hardest", "easiest"):
         row = terms.loc[f"group: {group}"]
-        yield _held(
+        yield held(
+            scenario,
             f"mixed model, {group} − random (log odds)",
             "restricted Laplace, t",
             True,
@@ -201,7 +329,8 @@ def _groups(rng: np.random.Generator) -> Iterator[Held]:
             row["ci_high"],
         )
     cells = fit.cells.set_index("group")
-    yield _held(
+    yield held(
+        scenario,
         "mixed model, HIS of random units",
         "restricted Laplace, t",
         True,
@@ -210,11 +339,16 @@ def _groups(rng: np.random.Generator) -> Iterator[Held]:
         cells.loc["random", "model_high"],
     )
     for name, truth, interval in (
-        ("units", PLANTED.sd_unit, fit.sd_unit_interval),
-        ("participants", PLANTED.sd_participant, fit.sd_participant_interval),
+        ("units", scenario.variances.sd_unit, fit.sd_unit_interval),
+        (
+            "participants",
+            scenario.variances.sd_participant,
+            fit.sd_participant_interval,
+        ),
     ):
         low, high = interval or (None, None)
-        yield _held(
+        yield held(
+            scenario,
             f"mixed model, SD between {name}",
             "likelihood ratio",
             True,
@@ -224,13 +358,13 @@ def _groups(rng: np.random.Generator) -> Iterator[Held]:
         )
 
 
-def _variational(rng: np.random.Generator) -> Iterator[Held]:
+def _variational(scenario: Scenario, rng: np.random.Generator) -> Iterator[Held]:
     """Ask statsmodels' variational fit about the same contrast."""
     from scipy.sparse import csr_array, hstack
     from statsmodels.genmod.bayes_mixed_glm import BinomialBayesMixedGLM
     from statsmodels.tools.sm_exceptions import ConvergenceWarning
 
-    study = simulated_study(PLANTED, DESIGN, rng=rng)
+    study = simulated_study(scenario.variances, scenario.design, rng=rng)
     n = len(study.unit)
     levels = (study.unit, study.participant)
     effects = hstack([csr_array((np.ones(n), (np.arange(n), one))) for one in levels])
@@ -243,11 +377,12 @@ def _variational(rng: np.random.Generator) -> Iterator[Held]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         fit = model.fit_vb()
-    sd = float(np.hypot(PLANTED.sd_unit, PLANTED.sd_participant))
-    means = PLANTED.group_means()
+    sd = float(np.hypot(scenario.variances.sd_unit, scenario.variances.sd_participant))
+    means = scenario.variances.group_means()
     truth = log_odds_of(means["hardest"], sd) - log_odds_of(means["random"], sd)
     half = 1.959964 * fit.fe_sd[1]
-    yield _held(
+    yield held(
+        scenario,
         "mixed model, hardest − random (log odds)",
         "variational Bayes (statsmodels; not used)",
         False,
@@ -257,15 +392,16 @@ def _variational(rng: np.random.Generator) -> Iterator[Held]:
     )
 
 
-def _tau(rng: np.random.Generator) -> Iterator[Held]:
+def _tau(scenario: Scenario, rng: np.random.Generator) -> Iterator[Held]:
     """Fit the scale of MIS to answers that follow it."""
-    n_units = DESIGN.n_units
-    margins = rng.normal(0.35, 0.2, (n_units, 1)) + rng.normal(
-        0, 0.15, (n_units, N_TASKS)
+    n_units = scenario.design.n_units
+    mean, sd_unit, sd_task = scenario.margins
+    margins = rng.normal(mean, sd_unit, (n_units, 1)) + rng.normal(
+        0, sd_task, (n_units, N_TASKS)
     )
     names = [f"simulated::all::{number:04d}" for number in range(n_units)]
-    n_trials = np.full(n_units, DESIGN.answers_per_unit)
-    chance = expit(margins / TAU).mean(axis=1)
+    n_trials = np.full(n_units, scenario.design.answers_per_unit)
+    chance = expit(margins / scenario.tau).mean(axis=1)
     units = pd.DataFrame(
         {
             "unit": names,
@@ -275,44 +411,69 @@ def _tau(rng: np.random.Generator) -> Iterator[Held]:
     )
     tasks = pd.DataFrame({"unit": np.repeat(names, N_TASKS), "margin": margins.ravel()})
     found = fit_tau(units, tasks, rng=rng, n_repeats=1, n_resamples=200)
-    yield _held(
+    yield held(
+        scenario,
         "tau",
-        "percentile bootstrap over units",
+        "sandwich over units, log scale, t",
         True,
-        TAU,
+        scenario.tau,
         found.tau_low,
         found.tau_high,
+        found.tau,
     )
 
 
-SOURCES: Mapping[str, Callable[[np.random.Generator], Iterator[Held]]] = (
+SOURCES: Mapping[str, Callable[[Scenario, np.random.Generator], Iterator[Held]]] = (
     MappingProxyType(
         {"his": _his, "groups": _groups, "variational": _variational, "tau": _tau}
     )
 )
 
 
-def true_reliability() -> tuple[float, float]:
+def true_reliability(scenario: Scenario) -> tuple[float, float]:
     """Return the ICC of single answers and of unit means that are planted."""
-    mean, sd = his_spread(PLANTED)
+    mean, sd = his_spread(scenario.variances)
     single = sd**2 / (mean * (1 - mean))
-    k = DESIGN.answers_per_unit
+    k = scenario.design.answers_per_unit
     return single, k * single / (1 + (k - 1) * single)
 
 
-def _held(
+@cache
+def true_correlation(scenario: Scenario, method: str) -> float:
+    """Return the correlation of MIS with HIS of so many answers, over all units."""
+    if method == "pearson":
+        reliability = true_reliability(scenario)[1]
+        return float(scenario.variances.correlation * reliability**0.5)
+    rng = np.random.default_rng(0)
+    many = StudyDesign(n_units=N_POPULATION, answers_per_unit=1, main_trials=1000)
+    study = simulated_study(scenario.variances, many, rng=rng, groups=False)
+    n_answers = scenario.design.answers_per_unit
+    his = rng.binomial(n_answers, study.true_his) / n_answers
+    if method == "spearman":
+        return float(spearmanr(study.mis, his).statistic)
+    return float(kendalltau(study.mis, his).statistic)
+
+
+def held(
+    scenario: Scenario,
     quantity: str,
     method: str,
     claims: bool,
     truth: float,
     low: Any,
     high: Any,
+    estimate: Any = None,
 ) -> Held:
+    """Return the interval with None as NaN."""
+    numbers = {
+        name: np.nan if value is None else float(value)
+        for name, value in (("low", low), ("high", high), ("estimate", estimate))
+    }
     return Held(
+        scenario=scenario.name,
         quantity=quantity,
         method=method,
         claims=claims,
         truth=truth,
-        low=np.nan if low is None else float(low),
-        high=np.nan if high is None else float(high),
+        **numbers,
     )

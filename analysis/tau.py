@@ -8,7 +8,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import expit, log_expit
+from scipy.stats import t as student
 
+from analysis.resampling import draw_weights, expanded_level
 from data.errors import DataContractError
 
 OBJECTIVES = ("log_loss", "pearson")
@@ -17,6 +19,9 @@ FEWEST_UNITS = 10
 """Five folds of two units; with fewer an out-of-sample number is mostly luck."""
 
 N_GRID = 41
+
+STEP = 0.02
+"""Of log tau, to tell slope and curvature."""
 
 Array = NDArray[np.float64]
 
@@ -33,7 +38,8 @@ class TauFit:
     tau : float or None
         Fitted to all units, in units of the margin; None where ``note`` says why.
     tau_low, tau_high : float or None
-        Percentile interval from resampled units.
+        For new units: by the spread of the units' pulls on tau (log loss), or from
+        resampled units (Pearson, and where tau lies at an end).
     in_sample : float or None
         The objective of ``tau`` on the units that it was fitted to: too good.
     out_of_sample : float or None
@@ -121,7 +127,14 @@ def fit_tau(
     n_folds, n_repeats : int
         Folds over units, and how often they are drawn anew.
     n_resamples : int
-        Resamples of units for the interval of tau.
+        Resamples of units for the interval of tau, where it is a bootstrap.
+
+    Notes
+    -----
+    The interval of the log-loss tau is on log tau, by the sandwich variance (Huber
+    1967; White 1982), which holds also where answers don't follow MIS exactly, with
+    Student's t. The bootstrap is a percentile one, expanded for the number of units
+    (Hesterberg 2015).
 
     Raises
     ------
@@ -145,7 +158,9 @@ def fit_tau(
         tau = goodness.best(everyone)
         in_sample = goodness.of(tau, everyone)
         folds, repeats = _cross_validated(goodness, n_units, n_folds, n_repeats, rng)
-        interval = _interval(goodness, n_units, n_resamples, level, rng)
+        interval = _sandwich(goodness, tau, level) or _bootstrap(
+            goodness, n_units, n_resamples, level, rng
+        )
     return TauFit(
         objective=objective,
         tau=tau,
@@ -294,18 +309,35 @@ def _no_folds() -> pd.DataFrame:
     return pd.DataFrame(columns=["repeat", "fold", "tau", "n_units"])
 
 
-def _interval(
+def _sandwich(
+    goodness: _Goodness, tau: float, level: float
+) -> tuple[float, float] | None:
+    """Return the interval from each unit's slope, and the curvature of all."""
+    ends = goodness.grid[[0, -1]] * [1.01, 0.99]
+    if goodness.objective != "log_loss" or not ends[0] < tau < ends[1]:
+        return None
+    below, here, above = (
+        goodness.terms(tau * float(np.exp(step))) for step in (-STEP, 0.0, STEP)
+    )
+    slopes = (above - below) / (2 * STEP)
+    curvature = float((above - 2 * here + below).sum()) / STEP**2
+    n_units = len(slopes)
+    if curvature <= 0 or not slopes.any():
+        return None
+    se = float(np.sqrt((slopes**2).sum() * n_units / (n_units - 1))) / curvature
+    half = float(student.ppf((1 + level) / 2, n_units - 1)) * se
+    return tau * float(np.exp(-half)), tau * float(np.exp(half))
+
+
+def _bootstrap(
     goodness: _Goodness,
     n_units: int,
     n_resamples: int,
     level: float,
     rng: np.random.Generator,
 ) -> tuple[float, float]:
-    drawn = [
-        goodness.best(weights.astype("float64"))
-        for weights in rng.multinomial(
-            n_units, np.full(n_units, 1 / n_units), n_resamples
-        )
-    ]
-    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
+    weights = draw_weights(n_units, n_resamples, rng)
+    drawn = [goodness.best(one) for one in weights]
+    wide = expanded_level(level, n_units)
+    low, high = np.quantile(drawn, [(1 - wide) / 2, (1 + wide) / 2])
     return float(low), float(high)

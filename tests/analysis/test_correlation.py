@@ -6,7 +6,7 @@ import pandas as pd
 import pingouin
 import pytest
 from pingouin import compute_esci
-from scipy.stats import bootstrap, kendalltau, pearsonr, spearmanr
+from scipy.stats import bootstrap, kendalltau, norm, pearsonr, spearmanr, t
 
 from analysis.correlation import (
     METHODS,
@@ -84,7 +84,9 @@ def test_analytic_interval_of_kendall_is_bonett_and_wrights(rng):
     ("method", "other"),
     [("pearson", pearsonr), ("spearman", spearmanr), ("kendall", kendalltau)],
 )
-def test_bootstrap_interval_is_that_of_scipys_own_function(method, other, rng):
+def test_bootstrap_interval_is_scipys_expanded_for_the_number_of_units(
+    method, other, rng
+):
     x, y = scores(rng, n=25)
     # Ties, as proportions of few answers have them.
     x, y = x.round(1), y.round(1)
@@ -96,6 +98,8 @@ def test_bootstrap_interval_is_that_of_scipys_own_function(method, other, rng):
         paired=True,
         vectorized=False,
         n_resamples=200,
+        # Hesterberg 2015: Student's end, and n - 1 where a bootstrap has n.
+        confidence_level=2 * norm.cdf((25 / 24) ** 0.5 * t.ppf(0.975, 24)) - 1,
         rng=np.random.default_rng(3),
     ).confidence_interval
     ours = correlation(

@@ -1,10 +1,13 @@
 import json
 from itertools import pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
-from analysis import power_command
+from analysis import power_command, power_simulation
+from analysis.correlation import correlation
 from analysis.cost import Pay
 from analysis.crossed import crossed_contrast
 from analysis.his import human_interpretability
@@ -19,6 +22,7 @@ from analysis.power import (
 )
 from analysis.power_simulation import (
     GROUPS,
+    N_RESAMPLES,
     StudyDesign,
     Variances,
     assignment,
@@ -91,6 +95,57 @@ def test_intervals_of_simulated_studies_are_those_of_the_analysis(question, rng)
         ]
         width = max(step.ci_high - step.ci_low for step in steps)
     assert found.width == pytest.approx(width)
+
+
+def test_a_simulated_correlation_has_the_interval_of_the_analysis():
+    found = outcomes(
+        "correlation",
+        PLANTED,
+        DESIGN,
+        n_simulations=12,
+        rng=np.random.default_rng(4),
+    )
+    rng = np.random.default_rng(4)
+    rng.integers(0, 42, (N_RESAMPLES, 42))  # what the resamples draw
+    own = []
+    for _ in range(12):
+        study = simulated_study(PLANTED, DESIGN, rng=rng, groups=False)
+        his = human_interpretability(study.answers())["his"]
+        one = correlation(
+            study.mis, his, method="pearson", rng=np.random.default_rng(1)
+        )
+        own.append(one.ci_high - one.ci_low)
+    # Nothing but the resamples differs.
+    assert found.widths == pytest.approx(own, rel=0.1)
+    assert found.width == pytest.approx(np.mean(own), rel=0.03)
+
+
+@pytest.mark.parametrize(
+    ("goal", "wanted", "value"),
+    [
+        ("width", 0.2, lambda n: 2 / n**0.5),
+        ("power", 0.8, lambda n: norm.cdf(n**0.5 / 4 - 1)),
+    ],
+)
+def test_the_units_that_are_needed_come_out_of_noise_without_bias(
+    goal, wanted, value, rng, monkeypatch
+):
+    def noisy(question, variances, design, *, n_simulations, rng):
+        shown = value(design.n_units) + rng.normal(0, 0.02 * wanted)
+        error = 0.02 * wanted
+        return SimpleNamespace(
+            width=shown, width_error=error, power=shown, power_error=error
+        )
+
+    monkeypatch.setattr(power_simulation, "outcomes", noisy)
+    found = [
+        units_needed(
+            "his", PLANTED, DESIGN, wanted, goal=goal, n_simulations=1, rng=rng
+        )
+        for _ in range(200)
+    ]
+    truth = 100 if goal == "width" else (4 * (1 + norm.ppf(0.8))) ** 2
+    assert np.mean(found) == pytest.approx(truth, rel=0.02)
 
 
 def test_a_promised_width_is_what_fresh_studies_give():
