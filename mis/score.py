@@ -1,5 +1,7 @@
 """The machine interpretability score (MIS): from margins to a score for each unit."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -10,7 +12,8 @@ from data.formats import Header
 from data.scores import Scores
 from data.tasks import TaskSet
 from mis.margins import (
-    cheaper_strategy,
+    plan_of,
+    streamed_margins,
     task_margins,
     task_margins_from_features,
     task_margins_from_pairs,
@@ -18,17 +21,23 @@ from mis.margins import (
 
 __all__ = [
     "DREAMSIM_TAU",
-    "cheaper_strategy",
     "hard_accuracy",
+    "plan_of",
     "probabilities",
+    "rescored",
     "score_units",
+    "streamed_margins",
     "task_margins",
     "task_margins_from_features",
     "task_margins_from_pairs",
+    "unit_scores",
+    "unit_table",
 ]
 
 DREAMSIM_TAU = 0.16
 """The MIS paper's only free parameter, fitted there to DreamSim cosines."""
+
+_BLOCK = 2**16
 
 
 def probabilities(margins: NDArray[np.floating], *, tau: float) -> NDArray[np.float64]:
@@ -72,6 +81,40 @@ def hard_accuracy(margins: NDArray[np.floating]) -> NDArray[np.float64]:
     return (0.5 + 0.5 * np.sign(margins, dtype=np.float64)).mean(axis=-1)
 
 
+def unit_scores(
+    margins: NDArray[np.floating], *, tau: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return each unit's MIS and hard accuracy, some units at a time.
+
+    Parameters
+    ----------
+    margins : (n_units, n_tasks) float array
+        May be memory-mapped.
+
+    Returns
+    -------
+    two (n_units,) float64 arrays
+
+    Raises
+    ------
+    DataContractError
+        A margin is not finite, or ``tau`` is not above 0.
+    """
+    mis, hard = np.empty(len(margins)), np.empty(len(margins))
+    probabilities(np.zeros(1), tau=tau)
+    for start in range(0, len(margins), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        exact = np.asarray(margins[block], dtype=np.float64)
+        if not np.isfinite(exact).all():
+            raise DataContractError(
+                f"{np.count_nonzero(~np.isfinite(exact))} margins are not finite; all"
+                " must be. Check the encoder's weights and its features."
+            )
+        mis[block] = probabilities(exact, tau=tau).mean(axis=1)
+        hard[block] = hard_accuracy(exact)
+    return mis, hard
+
+
 def score_units(
     tasks: TaskSet, margins: NDArray[np.floating], *, tau: float, header: Header
 ) -> Scores:
@@ -101,47 +144,79 @@ def score_units(
             f"'margins' has shape {margins.shape}; the units and tasks need {expected}."
             " Compute them from this task set."
         )
-    if not np.isfinite(margins).all():
-        raise DataContractError(
-            f"{np.count_nonzero(~np.isfinite(margins))} margins are not finite; all"
-            " must be. Check the encoder's weights and its features."
-        )
-    exact = np.asarray(margins, dtype=np.float64)
-    probability = probabilities(exact, tau=tau)
-    names = [str(unit) for unit in tasks.units]
-    scored = pd.DataFrame(
-        {
-            "unit": names,
-            "mis": probability.mean(axis=1),
-            "hard_accuracy": hard_accuracy(exact),
-            "n_tasks": expected[1],
-        }
+    mis, hard = unit_scores(margins, tau=tau)
+    return Scores(
+        units=unit_table(tasks, mis=mis, hard_accuracy=hard),
+        margins=np.asarray(margins, dtype=np.float32),
+        header=replace(header, config={**header.config, "tau": tau}),
+        task_kind=task_kind(tasks),
     )
-    units = tasks.table[["unit"]].merge(scored, on="unit", how="left", validate="1:1")
-    units["n_tasks"] = units["n_tasks"].fillna(0).astype("int64")
+
+
+def unit_table(tasks: TaskSet, **columns: NDArray[np.float64]) -> pd.DataFrame:
+    """Return a score table with a row for each row of ``tasks.table``.
+
+    Parameters
+    ----------
+    columns : (n_units,) float arrays by name
+        Of the units that have tasks, in their order; NaN for the others.
+    """
+    units = tasks.table[["unit"]].copy()
+    scored = tasks.table["reason"].isna().to_numpy()
+    for name, values in columns.items():
+        units[name] = np.nan
+        units.loc[scored, name] = values
+    units["n_tasks"] = np.where(scored, tasks.queries.shape[1], 0).astype(np.int64)
     units["tie_share"] = tasks.table["tie_share"].to_numpy()
     units["reason"] = tasks.table["reason"].to_numpy()
+    return units
+
+
+def task_kind(tasks: TaskSet) -> str:
+    """Return what the tasks' names say of explanation method and difficulty."""
+    if not tasks.units:
+        return "natural-easy"
+    unit = tasks.units[0]
+    return tasks.task_id(unit, 0)[len(str(unit)) + 1 :].rsplit("#", 1)[0]
+
+
+def rescored(
+    scores: Scores, *, tau: float, n_tasks: int | None = None, header: Header
+) -> Scores:
+    """Score units again from the margins that are stored: no images are needed.
+
+    Parameters
+    ----------
+    tau : float
+        See :func:`probabilities`.
+    n_tasks : int, optional
+        Take the first tasks of each unit only.
+
+    Raises
+    ------
+    DataContractError
+        There are no margins, or not as many tasks.
+    """
+    if scores.margins is None:
+        raise DataContractError(
+            "These scores hold no margins; those of an older version, and of methods"
+            " that compare no queries, have none. Score the tasks again."
+        )
+    most = scores.margins.shape[1]
+    wanted = most if n_tasks is None else n_tasks
+    if not 1 <= wanted <= most:
+        raise DataContractError(
+            f"'n_tasks' is {wanted}; the scores hold {most} tasks a unit, so it must be"
+            f" in 1 to {most}."
+        )
+    margins = scores.margins[:, :wanted]
+    mis, hard = unit_scores(margins, tau=tau)
+    units, scored = scores.units.copy(), scores.units["n_tasks"].to_numpy() > 0
+    units.loc[scored, "mis"], units.loc[scored, "hard_accuracy"] = mis, hard
+    units.loc[scored, "n_tasks"] = wanted
     return Scores(
-        units=units.astype({"mis": "float64", "hard_accuracy": "float64"}),
-        tasks=_task_table(tasks, exact, probability),
-        header=header,
-    )
-
-
-def _task_table(
-    tasks: TaskSet, margins: NDArray[np.float64], probability: NDArray[np.float64]
-) -> pd.DataFrame:
-    n_units, n_tasks = margins.shape
-    return pd.DataFrame(
-        {
-            "task_id": [
-                tasks.task_id(unit, number)
-                for unit in tasks.units
-                for number in range(n_tasks)
-            ],
-            "unit": np.repeat([str(unit) for unit in tasks.units], n_tasks),
-            "number": np.tile(np.arange(n_tasks, dtype=np.int64), n_units),
-            "margin": margins.ravel(),
-            "probability": probability.ravel(),
-        }
+        units=units,
+        margins=margins,
+        header=replace(header, config={**header.config, "tau": tau}),
+        task_kind=scores.task_kind,
     )

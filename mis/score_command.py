@@ -1,29 +1,35 @@
 """The command ``unitscope score``: tasks to machine interpretability scores."""
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from data.command_line import progress, run_command
+from data.command_line import run_command, say
 from data.errors import DataContractError
 from data.files import folder_hash
 from data.formats import Header, read_header, software_versions
 from data.images import ImageSet, read_image_set
-from data.scores import Scores, read_scores, write_scores
+from data.recordings import Recording, read_recording
+from data.scores import VERSION, Scores, read_scores, write_scores
 from data.tasks import TaskSet, read_tasks
+from mis import methods
 from mis.encoders import ENCODERS, load_encoder
 from mis.encoders.protocol import ImageEncoder, PairwiseEncoder, encoder_fingerprint
-from mis.features import fill_store, open_store
-from mis.score import (
-    probabilities,
-    score_units,
-    task_margins_from_features,
-    task_margins_from_pairs,
+from mis.inputs import (
+    StoredFeatures,
+    check_images,
+    margin_plan,
+    margins_of,
+    stored_features,
+    used_images,
 )
-
-_PAIR_BYTES = 32 * 2**20
+from mis.methods import METHODS
+from mis.plan import DEFAULT_MEMORY
+from mis.score import probabilities, rescored, score_units, unit_table
+from mis.tau_file import given_tau
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -34,11 +40,9 @@ def build_parser() -> argparse.ArgumentParser:
         epilog="encoders: "
         + "; ".join(f"{name} ({one.summary})" for name, one in ENCODERS.items()),
     )
-    parser.add_argument("tasks", type=Path, help="task set")
-    parser.add_argument(
-        "--images", type=Path, required=True, help="image set of the tasks"
-    )
-    parser.add_argument("--out", type=Path, required=True, help="folder for the scores")
+    parser.add_argument("tasks", type=Path, nargs="?", help="task set")
+    parser.add_argument("--images", type=Path, help="image set of the tasks")
+    parser.add_argument("--out", type=Path, help="folder for the scores")
     parser.add_argument(
         "--encoder", default="dreamsim", help="what compares images (default dreamsim)"
     )
@@ -49,9 +53,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--tau",
-        type=float,
-        help="temperature in units of the similarity, above 0 (default 0.16, the MIS"
-        " paper's for DreamSim; st-lpips 0.05; calibrated for DreamSim only)",
+        help="temperature in units of the similarity, above 0, or a file of 'unitscope"
+        " fit' (default 0.16, the MIS paper's for DreamSim; st-lpips 0.05; calibrated"
+        " for DreamSim only)",
     )
     parser.add_argument(
         "--features",
@@ -61,111 +65,251 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--half", action="store_true", help="store features as float16, half the size"
     )
+    _add_methods(parser)
+    _add_kernel(parser)
     return parser
 
 
-def check_images(
-    tasks: TaskSet, image_set: ImageSet, used: NDArray[np.integer]
-) -> None:
-    """Check that the image set holds the images that the tasks were drawn from.
-
-    Raises
-    ------
-    DataContractError
-        An image is not in the set, or has other content there.
-    """
-    content = dict(zip(image_set.image_ids, image_set.manifest["sha256"], strict=True))
-    names = [tasks.image_ids[index] for index in used]
-    absent = [one for one in names if one not in content]
-    if absent:
-        raise DataContractError(
-            f"The image set at {image_set.root} lacks {len(absent)} of the"
-            f" {len(names)} images of the tasks, first {absent[0]!r}."
-            " Give the image set that the tasks were drawn from."
-        )
-    other = [
-        tasks.image_ids[index]
-        for index in used
-        if content[tasks.image_ids[index]] != tasks.content[index]
-    ]
-    if other:
-        raise DataContractError(
-            f"{len(other)} images of the image set at {image_set.root} are not those of"
-            f" the tasks, first {other[0]!r}: their content is another. Give the image"
-            " set that the tasks were drawn from, or record and draw the tasks again."
-        )
+def _add_methods(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--margins",
+        type=Path,
+        metavar="SCORES",
+        help="score again from the margins of these scores: no tasks, images or encoder"
+        " are needed for another tau, fewer tasks or hard accuracy",
+    )
+    parser.add_argument(
+        "--first", type=int, metavar="N", help="with --margins: first N tasks of a unit"
+    )
+    parser.add_argument(
+        "--method", default="mis", choices=METHODS, help="how to score (default mis)"
+    )
+    parser.add_argument(
+        "--recording", type=Path, help="recording of the tasks, where the method needs"
+    )
+    parser.add_argument(
+        "--list-methods", action="store_true", help="tell what each method is"
+    )
 
 
-def margins_of(
-    tasks: TaskSet,
-    used: NDArray[np.integer],
-    matrix: NDArray[np.floating],
-    rows: dict[str, int],
-    encoder: ImageEncoder,
-) -> NDArray[np.float32]:
-    """Return the (n_units, n_tasks) margins from stored features.
-
-    Parameters
-    ----------
-    used : (n_used,) int array
-        The image indices that the tasks name.
-    matrix : (n_stored, n_features) float array
-    rows : mapping of str to int
-        Row of each stored image by its content.
-    """
-    row_of = np.array([rows[tasks.content[index]] for index in used], dtype=np.int64)
-    queries = np.searchsorted(used, tasks.queries)
-    explanations = np.searchsorted(used, tasks.explanations)
-    if not isinstance(encoder, PairwiseEncoder):
-        # Only the rows in use, in the tasks' order: what else is stored has no part.
-        return task_margins_from_features(matrix[row_of], queries, explanations)
-    pairwise = encoder
-    step = max(1, _PAIR_BYTES // (4 * encoder.n_features))
-
-    def similarity(
-        first: NDArray[np.integer], second: NDArray[np.integer]
-    ) -> NDArray[np.float32]:
-        starts = range(0, len(first), step)
-        cuts = [slice(start, start + step) for start in starts]
-        values = [
-            pairwise.similarity(matrix[row_of[first[cut]]], matrix[row_of[second[cut]]])
-            for cut in cuts
-        ]
-        return np.concatenate([np.empty(0, dtype=np.float32), *values])
-
-    return task_margins_from_pairs(similarity, queries, explanations)
+def _add_kernel(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--strategy",
+        choices=["auto", "gather", "gram"],
+        default="auto",
+        help="how to compute margins (default: what moves fewer bytes)",
+    )
+    parser.add_argument(
+        "--device", default="cpu", help="of torch, such as cuda (default cpu)"
+    )
+    parser.add_argument(
+        "--memory",
+        type=float,
+        default=DEFAULT_MEMORY / 1e9,
+        metavar="GB",
+        help="memory for features and similarities (default %(default).3g GB)",
+    )
+    parser.add_argument(
+        "--explain", action="store_true", help="say how margins are computed, and why"
+    )
 
 
 def score(arguments: argparse.Namespace) -> int:
     """Run the command."""
+    if arguments.list_methods:
+        for name, one in METHODS.items():
+            print(f"{name}: {one.summary}; needs {one.needs}; {one.source}")
+        return 0
+    _check_arguments(arguments)
+    if arguments.margins:
+        return _score_again(arguments)
     tasks = read_tasks(arguments.tasks)
+    tasks_hash = folder_hash(arguments.tasks)
+    if METHODS[arguments.method].needs == "recording":
+        scores = _from_recording(arguments, tasks, tasks_hash)
+        return _written(arguments.out, scores)
     image_set = read_image_set(arguments.images)
-    used = np.union1d(tasks.queries, tasks.explanations)
-    check_images(tasks, image_set, used)
+    used = used_images(tasks)
+    check_images(tasks.image_ids, tasks.content, image_set, used)
     encoder = load_encoder(arguments.encoder, weights=arguments.weights)
-    header = _header(arguments, folder_hash(arguments.tasks), image_set, encoder)
+    header = _header(arguments, tasks_hash, image_set, encoder)
     probabilities(np.zeros(1), tau=header.config["tau"])
     if _stands(arguments.out, header):
         print(f"Nothing to do: {_summary(read_scores(arguments.out), arguments.out)}")
         return 0
-    root = arguments.features or arguments.images.resolve().parent / "features"
-    dtype = "float16" if arguments.half else "float32"
-    store = open_store(root, arguments.encoder, encoder, dtype=dtype)
-    names = [tasks.image_ids[index] for index in used]
-    with progress() as bar:
-        line = bar.add_task(f"Features ({arguments.encoder})", total=len(names))
-        fill_store(
-            store,
-            encoder,
-            image_set,
-            names,
-            advance=lambda n_images: bar.advance(line, n_images),
+    recording = _recording_of(arguments, tasks)
+    if recording is not None:
+        used = np.union1d(used, _recorded_images(recording, tasks))
+        check_images(tasks.image_ids, tasks.content, image_set, used)
+    stored = stored_features(
+        tasks.image_ids,
+        tasks.content,
+        used,
+        image_set=image_set,
+        encoder=encoder,
+        name=arguments.encoder,
+        root=arguments.features or arguments.images.resolve().parent / "features",
+        dtype="float16" if arguments.half else "float32",
+    )
+    scores = _scored(arguments, tasks, stored, encoder, header, recording)
+    return _written(arguments.out, scores)
+
+
+def _check_arguments(arguments: argparse.Namespace) -> None:
+    needs = METHODS[arguments.method].needs
+    wanted: dict[str, bool] = {"--out": True}
+    if arguments.margins:
+        if needs != "margins":
+            raise DataContractError(
+                f"The method {arguments.method!r} needs {needs}; margins are enough for"
+                " 'mis' and 'hard-accuracy' only. Give the tasks instead of --margins."
+            )
+    else:
+        wanted |= {"TASKS": True, "--images": needs != "recording"}
+        wanted["--recording"] = "recording" in needs
+    for name, needed in wanted.items():
+        given = getattr(arguments, name.strip("-").lower())
+        if needed and given is None:
+            raise DataContractError(
+                f"{name} is not given; the method {arguments.method!r} needs it."
+                " See unitscope score --help."
+            )
+
+
+def _scored(
+    arguments: argparse.Namespace,
+    tasks: TaskSet,
+    stored: StoredFeatures,
+    encoder: ImageEncoder,
+    header: Header,
+    recording: Recording | None,
+) -> Scores:
+    """Score by a method that compares images."""
+    pairwise = isinstance(encoder, PairwiseEncoder)
+    if METHODS[arguments.method].needs == "margins":
+        plan = None
+        if not pairwise:
+            strategy = None if arguments.strategy == "auto" else arguments.strategy
+            plan = margin_plan(
+                tasks,
+                stored,
+                memory=int(arguments.memory * 1e9),
+                strategy=strategy,
+                device=arguments.device,
+            )
+        if arguments.explain:
+            pairs = ["this encoder compares images in pairs: each pair once"]
+            for line in plan.explained() if plan else pairs:
+                say(line)
+        margins = margins_of(tasks, stored, encoder, plan=plan)
+        scores = score_units(tasks, margins, tau=header.config["tau"], header=header)
+        return _as_method(scores, arguments.method)
+    if pairwise:
+        raise DataContractError(
+            f"The method {arguments.method!r} needs cosines of features; the encoder"
+            f" {arguments.encoder!r} compares images in pairs. Give another encoder."
         )
-    margins = margins_of(tasks, used, store.matrix(), store.rows(), encoder)
-    scores = score_units(tasks, margins, tau=header.config["tau"], header=header)
-    write_scores(arguments.out, scores)
-    print(_summary(scores, arguments.out))
-    return 0
+    if arguments.method == "interpretability-index":
+        values = methods.interpretability_index(stored.of, tasks)
+    elif arguments.method == "top-similarity":
+        values = methods.top_similarity(stored.of, tasks)
+    else:
+        assert recording is not None  # _check_arguments asked for it
+        rows = [recording.row(unit) for unit in tasks.units]
+        values = methods.monosemanticity(stored.of, recording, rows)
+    return _method_scores(tasks, arguments.method, values, header)
+
+
+def _as_method(scores: Scores, method: str) -> Scores:
+    """Return hard accuracy in the place of MIS, where that is asked for."""
+    if method == "mis":
+        return scores
+    units = scores.units.assign(mis=scores.units["hard_accuracy"])
+    return Scores(
+        units=units,
+        header=scores.header,
+        margins=scores.margins,
+        task_kind=scores.task_kind,
+    )
+
+
+def _method_scores(
+    tasks: TaskSet, method: str, values: methods.Values, header: Header
+) -> Scores:
+    """Return a score table of a method, with its own values beside."""
+    units = unit_table(tasks, mis=methods.scaled(method, values), value=values)
+    gone = units["mis"].isna() & units["reason"].isna()
+    units.loc[gone, "reason"] = f"{method} is not defined for this unit"
+    return Scores(units=units, header=header)
+
+
+def _from_recording(
+    arguments: argparse.Namespace, tasks: TaskSet, tasks_hash: str
+) -> Scores:
+    recording = _recording_of(arguments, tasks)
+    assert recording is not None  # _check_arguments asked for it
+    rows = [recording.row(unit) for unit in tasks.units]
+    values = methods.from_statistics(arguments.method, recording, rows)
+    header = Header(
+        format="scores",
+        version=VERSION,
+        config=_method_config(arguments.method),
+        made_from={"tasks": tasks_hash, "recording": folder_hash(arguments.recording)},
+        software=software_versions("numpy"),
+    )
+    return _method_scores(tasks, arguments.method, values, header)
+
+
+def _recording_of(arguments: argparse.Namespace, tasks: TaskSet) -> Recording | None:
+    """Return the recording where the method needs it, checked against the tasks."""
+    if "recording" not in METHODS[arguments.method].needs:
+        return None
+    recording = read_recording(arguments.recording)
+    if (recording.image_ids, recording.content) != (tasks.image_ids, tasks.content):
+        raise DataContractError(
+            f"The recording {arguments.recording} is over other images than the tasks"
+            " were drawn from. Give the recording of the tasks."
+        )
+    return recording
+
+
+def _recorded_images(recording: Recording, tasks: TaskSet) -> np.ndarray[Any, Any]:
+    if all(unit in recording.full for unit in tasks.units):
+        return np.arange(len(recording.image_ids))
+    rows = [recording.row(unit) for unit in tasks.units]
+    return np.union1d(recording.top_index[rows], recording.bottom_index[rows])
+
+
+def _score_again(arguments: argparse.Namespace) -> int:
+    """Score from margins that are stored."""
+    scores = read_scores(arguments.margins)
+    tau, source = scores.header.config.get("tau"), "as before"
+    if arguments.tau is not None:
+        tau, source = given_tau(arguments.tau)
+    if tau is None:
+        raise DataContractError(
+            f"The scores {arguments.margins} have no tau. Give one with --tau."
+        )
+    config = dict(scores.header.config) | _method_config(arguments.method)
+    header = replace(
+        scores.header,
+        version=VERSION,
+        config=config | {"tau_source": source, "first_tasks": arguments.first},
+        made_from={
+            **scores.header.made_from,
+            "scores": folder_hash(arguments.margins),
+        },
+        software=software_versions("numpy", "scipy", "torch"),
+    )
+    again = rescored(scores, tau=tau, n_tasks=arguments.first, header=header)
+    return _written(arguments.out, _as_method(again, arguments.method))
+
+
+def _method_config(method: str) -> dict[str, Any]:
+    if method == "mis":
+        return {"method": method}
+    entry = METHODS[method]
+    return {"method": method, "scale": entry.scale, "source": entry.source}
 
 
 def _header(
@@ -175,19 +319,25 @@ def _header(
     encoder: ImageEncoder,
 ) -> Header:
     entry = ENCODERS[arguments.encoder]
-    default = arguments.tau is None
+    tau, source = entry.default_tau, entry.tau_source
+    if arguments.tau is not None:
+        tau, source = given_tau(arguments.tau)
+    made_from = {"tasks": tasks_hash, "images": image_set.fingerprint}
+    if "recording" in METHODS[arguments.method].needs:
+        made_from["recording"] = folder_hash(arguments.recording)
     return Header(
         format="scores",
-        version=1,
+        version=VERSION,
         config={
             "encoder": arguments.encoder,
             "encoder_config": dict(encoder.config),
             "encoder_fingerprint": encoder_fingerprint(encoder),
             "half": arguments.half,
-            "tau": entry.default_tau if default else arguments.tau,
-            "tau_source": entry.tau_source if default else "given",
+            "tau": tau,
+            "tau_source": source,
+            **_method_config(arguments.method),
         },
-        made_from={"tasks": tasks_hash, "images": image_set.fingerprint},
+        made_from=made_from,
         software=software_versions("numpy", "scipy", "torch"),
     )
 
@@ -198,20 +348,27 @@ def _stands(folder: Path, header: Header) -> bool:
     if not path.exists():
         return False
     try:
-        found, _ = read_header(path, format="scores", versions=(1,))
+        found, _ = read_header(path, format="scores", versions=(VERSION,))
     except DataContractError:
         return False
     return found == header
 
 
+def _written(folder: Path, scores: Scores) -> int:
+    write_scores(folder, scores)
+    print(_summary(scores, folder))
+    return 0
+
+
 def _summary(scores: Scores, folder: Path) -> str:
-    units = scores.units
+    units, config = scores.units, scores.header.config
     n_scored = int(units["mis"].notna().sum())
-    mean = f"mean MIS {units['mis'].mean():.3f}, " if n_scored else ""
+    what = "MIS" if config.get("method", "mis") == "mis" else config["method"]
+    mean = f"mean {what} {units['mis'].mean():.3f}, " if n_scored else ""
+    how = f"encoder {config['encoder']}, tau {config['tau']:g}: "
     return (
         f"{n_scored} units scored, {len(units) - n_scored} without a score (NaN with a"
-        f" reason), {mean}encoder {scores.header.config['encoder']},"
-        f" tau {scores.header.config['tau']:g}: {folder / 'mis.parquet'}"
+        f" reason), {mean}{how if 'encoder' in config else ''}{folder / 'mis.parquet'}"
     )
 
 

@@ -1,0 +1,177 @@
+"""What scoring needs of images: that they are the tasks' own, and their features."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Unpack
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.command_line import progress
+from data.errors import DataContractError
+from data.images import ImageSet
+from data.tasks import TaskSet
+from mis.encoders.protocol import ImageEncoder, PairwiseEncoder
+from mis.features import fill_store, open_store
+from mis.margins import plan_of, task_margins_from_features, task_margins_from_pairs
+from mis.plan import Plan, PlanOptions
+
+_PAIR_BYTES = 32 * 2**20
+_BLOCK = 2**14
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class StoredFeatures:
+    """Features of some images of a set, and where each is.
+
+    Attributes
+    ----------
+    matrix : (n_stored, n_features) float array
+        Memory-mapped.
+    rows : (n_images,) int32 array
+        Row of each image index, -1 where its features were not asked for.
+    """
+
+    matrix: NDArray[np.floating] = field(repr=False)
+    rows: NDArray[np.int32] = field(repr=False)
+
+    def of(self, indices: NDArray[np.integer]) -> NDArray[np.float32]:
+        """Return the features of images, one more axis behind."""
+        return np.asarray(self.matrix[self.rows[indices]], dtype=np.float32)
+
+
+def used_images(tasks: TaskSet) -> NDArray[np.int64]:
+    """Return the sorted image indices that the tasks name."""
+    named = np.zeros(len(tasks.image_ids), dtype=np.bool_)
+    for start in range(0, len(tasks.units), _BLOCK):
+        named[tasks.queries[start : start + _BLOCK]] = True
+        named[tasks.explanations[start : start + _BLOCK]] = True
+    return np.flatnonzero(named)
+
+
+def check_images(
+    image_ids: Sequence[str],
+    content: Sequence[str],
+    image_set: ImageSet,
+    used: NDArray[np.integer],
+) -> None:
+    """Check that the image set holds the images that the tasks were drawn from.
+
+    Raises
+    ------
+    DataContractError
+        An image is not in the set, or has other content there.
+    """
+    known = dict(zip(image_set.image_ids, image_set.manifest["sha256"], strict=True))
+    names = [image_ids[index] for index in used]
+    absent = [one for one in names if one not in known]
+    if absent:
+        raise DataContractError(
+            f"The image set at {image_set.root} lacks {len(absent)} of the"
+            f" {len(names)} images of the tasks, first {absent[0]!r}."
+            " Give the image set that the tasks were drawn from."
+        )
+    other = [
+        image_ids[index] for index in used if known[image_ids[index]] != content[index]
+    ]
+    if other:
+        raise DataContractError(
+            f"{len(other)} images of the image set at {image_set.root} are not those of"
+            f" the tasks, first {other[0]!r}: their content is another. Give the image"
+            " set that the tasks were drawn from, or record and draw the tasks again."
+        )
+
+
+def stored_features(
+    image_ids: Sequence[str],
+    content: Sequence[str],
+    used: NDArray[np.integer],
+    *,
+    image_set: ImageSet,
+    encoder: ImageEncoder,
+    name: str,
+    root: Path,
+    dtype: str = "float32",
+) -> StoredFeatures:
+    """Compute what the store below ``root`` lacks, and return the features.
+
+    Parameters
+    ----------
+    image_ids, content : (n_images,) sequences of str
+        What indices point to, and the SHA-256 of each file.
+    used : (n_used,) int array
+        Indices of the images whose features are needed.
+    """
+    store = open_store(root, name, encoder, dtype=dtype)
+    names = [image_ids[index] for index in used]
+    with progress() as bar:
+        line = bar.add_task(f"Features ({name})", total=len(names))
+        fill_store(
+            store,
+            encoder,
+            image_set,
+            names,
+            advance=lambda n_images: bar.advance(line, n_images),
+        )
+    stored = store.rows()
+    rows = np.full(len(image_ids), -1, dtype=np.int32)
+    rows[used] = [stored[content[index]] for index in used]
+    return StoredFeatures(matrix=store.matrix(), rows=rows)
+
+
+def margin_plan(
+    tasks: TaskSet, stored: StoredFeatures, **options: Unpack[PlanOptions]
+) -> Plan:
+    """Return how the margins of a task set are computed."""
+    named = np.full(len(stored.rows), -1, dtype=np.int32)
+    used = used_images(tasks)
+    named[used] = stored.rows[used]
+    return plan_of(
+        stored.matrix, tasks.queries, tasks.explanations, rows=named, **options
+    )
+
+
+def margins_of(
+    tasks: TaskSet,
+    stored: StoredFeatures,
+    encoder: ImageEncoder,
+    *,
+    plan: Plan | None = None,
+) -> NDArray[np.float32]:
+    """Return the (n_units, n_tasks) margins from stored features.
+
+    Parameters
+    ----------
+    plan : Plan, optional
+        Of :func:`margin_plan`; has no part where images are compared in pairs.
+    """
+    if isinstance(encoder, PairwiseEncoder):
+        return _margins_from_pairs(tasks, stored, encoder, encoder.n_features)
+    # Only the rows in use, in the tasks' order: what else is stored has no part.
+    rows = np.full(len(stored.rows), -1, dtype=np.int32)
+    used = used_images(tasks)
+    rows[used] = stored.rows[used]
+    return task_margins_from_features(
+        stored.matrix, tasks.queries, tasks.explanations, rows=rows, plan=plan
+    )
+
+
+def _margins_from_pairs(
+    tasks: TaskSet, stored: StoredFeatures, encoder: PairwiseEncoder, n_features: int
+) -> NDArray[np.float32]:
+    matrix, rows = stored.matrix, stored.rows
+    step = max(1, _PAIR_BYTES // (4 * n_features))
+
+    def similarity(
+        first: NDArray[np.integer], second: NDArray[np.integer]
+    ) -> NDArray[np.float32]:
+        starts = range(0, len(first), step)
+        cuts = [slice(start, start + step) for start in starts]
+        values = [
+            encoder.similarity(matrix[rows[first[cut]]], matrix[rows[second[cut]]])
+            for cut in cuts
+        ]
+        return np.concatenate([np.empty(0, dtype=np.float32), *values])
+
+    return task_margins_from_pairs(similarity, tasks.queries, tasks.explanations)
