@@ -1,5 +1,7 @@
 """The web application: a factory, and what holds for every reply."""
 
+import socket
+from contextlib import suppress
 from pathlib import Path
 
 from flask import Flask, Response, current_app, render_template, request
@@ -8,12 +10,13 @@ from flask_openapi3.models.info import Info
 from flask_openapi3.openapi import OpenAPI
 from pydantic import ValidationError
 from sqlalchemy.exc import OperationalError, TimeoutError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from data.studies import Study, read_study
 from experiment_server.database import Database, open_database
 from experiment_server.messages import ErrorReply
 from experiment_server.readiness import check_ready
+from experiment_server.refusal_log import RefusalLog
 from experiment_server.refusals import STATUS_OF, Refusal
 from experiment_server.sessions import Host
 from experiment_server.settings import ServerSettings
@@ -87,7 +90,8 @@ def create_app(
     )
     app.register_api(api)
     app.add_url_rule("/", "page", _page)
-    app.before_request(_only_json)
+    app.extensions["refusals"] = RefusalLog(app.logger)
+    app.before_request(_read_body)
     app.after_request(_add_headers)
     app.register_error_handler(Refusal, _refused)
     app.register_error_handler(OperationalError, _busy)
@@ -102,9 +106,30 @@ def _page() -> ResponseReturnValue:
     return render_template("page.html", study=host().study.config)
 
 
-def _only_json() -> None:
+def _read_body() -> None:
+    """Read the body up to its limit, whatever the path: the rest is cut off."""
+    try:
+        # A body without a length is read up to the limit, without an error.
+        if len(request.get_data()) >= host().settings.max_body_bytes:
+            raise RequestEntityTooLarge
+    except RequestEntityTooLarge:
+        _cut_off()
+        raise
     if request.method == "POST" and not request.is_json:
         raise Refusal("not-json", "A request's body is JSON with its Content-Type.")
+
+
+def _cut_off() -> None:
+    # The web server would read the whole body before the next request.
+    connection = request.environ.get("gunicorn.socket")
+    if connection is not None:
+        with suppress(OSError):
+            connection.shutdown(socket.SHUT_RD)
+
+
+def _tell(code: str, field: str = "") -> None:
+    log: RefusalLog = current_app.extensions["refusals"]
+    log.tell(code, field)
 
 
 def _add_headers(response: Response) -> Response:
@@ -124,7 +149,8 @@ def _reply(reply: ErrorReply) -> Response:
 
 def _bad_payload(error: ValidationError) -> Response:
     first = error.errors(include_url=False, include_context=False)[0]
-    name = ".".join(str(part) for part in first["loc"]) or "body"
+    name = ".".join(str(part) for part in first["loc"])[:80] or "body"
+    _tell("bad-payload", name)
     given = repr(first["input"])
     shown = given if len(given) < 80 else given[:77] + "..."
     return _reply(ErrorReply.of("bad-payload", f"{name!r} is {shown}; {first['msg']}."))
@@ -134,10 +160,12 @@ def _refused(refusal: Refusal) -> Response:
     state = None
     if refusal.with_state:
         state = present_state(bearer_token())
+    _tell(refusal.code)
     return _reply(ErrorReply.of(refusal.code, refusal.detail, state))
 
 
 def _busy(error: Exception) -> Response:
+    _tell("database-busy", str(getattr(error, "orig", None) or error).splitlines()[0])
     response = _reply(
         ErrorReply.of(
             "database-busy", "Nothing was stored; send the same request again."
@@ -154,6 +182,7 @@ def _http_error(error: HTTPException) -> ResponseReturnValue:
         # A reply that was made where the error was found.
         return error.response
     code = _CODE_OF_HTTP.get(error.code or 500, "bad-payload")
+    _tell(code)
     return _reply(ErrorReply.of(code, error.description or str(error)))
 
 

@@ -71,8 +71,8 @@ class Window(Message):
 class Join(Message):
     """Start a session, or go on with the participant's own."""
 
-    join_key: Key | None = Field(
-        None, description="a UUID, new per press of the start button; repeats are safe"
+    join_key: Key = Field(
+        description="a UUID, new per press of the start button; repeats are safe"
     )
     participant: Text | None = Field(
         None, min_length=1, max_length=200, description="the recruiter's name for them"

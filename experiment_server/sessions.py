@@ -80,8 +80,8 @@ def join(host: Host, db: Session, request: Join) -> tuple[SessionRecord, str, bo
     now = host.now()
     study_record = lock_ledger(db)
     end_expired(db, host.study, now)
-    key = request.join_key and hash_of(request.join_key)
-    begun = _session_of_key(db, study_record, request, key) if key else None
+    key = hash_of(request.join_key)
+    begun = _session_of_key(db, study_record, request, key)
     if begun is not None:
         _goes_on(host, db, begun)
         return begun, new_visit(db, begun, request.window, now), False

@@ -1,13 +1,17 @@
 """What holds for every request and reply, whoever sends it."""
 
+import io
 import json
 
 import pytest
 from sqlalchemy import func, select
 
 from experiment_server import views
+from experiment_server.refusal_log import LINES_A_SECOND, RefusalLog
+from experiment_server.sessions import hash_of
 from experiment_server.tables import ParticipantRecord, SessionRecord
 
+KEY = "00000000-0000-0000-0000-000000000000"
 GETS = ["/", "/api/study", "/api/session", "/api/openapi.json", "/api/images/x"]
 POSTS = {
     "consent": {"agreed": True, "consent_version": "v1-toy"},
@@ -15,7 +19,7 @@ POSTS = {
     "continue": {"screen": "break", "time_elapsed_ms": 1.0},
     "answers": {
         "sequence": 0,
-        "idempotency_key": "00000000-0000-0000-0000-000000000000",
+        "idempotency_key": KEY,
         "chosen": "upper",
         "confidence": 1,
         "rt_ms": 1.0,
@@ -87,11 +91,15 @@ def test_an_unknown_field_is_refused(serve, step):
         {"recruiter": "prolific"},
         {"window": {"width": 1}},
         {"window": {"width": -1, "height": 1, "device_pixel_ratio": 1}},
+        {"join_key": None},
+        {"join_key": "1"},
         [],
         "text",
     ],
 )
 def test_a_session_with_a_wrong_field_is_not_started(client, body):
+    if isinstance(body, dict):
+        body = {"join_key": KEY} | body
     reply = client.post("/api/sessions", json=body)
     assert (reply.status_code, reply.json["error"]) == (400, "bad-payload")
     assert counts(client) == [0, 0]
@@ -106,9 +114,77 @@ def test_a_body_that_is_not_json_is_refused(client):
     assert (reply.status_code, reply.json["error"]) == (400, "bad-payload")
 
 
-def test_a_body_that_is_too_large_is_refused(client):
-    reply = client.post("/api/sessions", json={"participant": "a" * 300_000})
+@pytest.mark.parametrize("path", ["/api/sessions", "/api/nothing", "/api/session"])
+def test_a_body_that_is_too_large_is_refused_on_every_path(client, path):
+    reply = client.post(path, json={"participant": "a" * 300_000})
     assert (reply.status_code, reply.json["error"]) == (413, "too-large")
+
+
+def test_a_body_without_a_length_is_read_up_to_the_limit(client):
+    class Endless(io.RawIOBase):
+        n_read = 0
+
+        def readable(self):
+            return True
+
+        def readinto(self, buffer):
+            Endless.n_read += len(buffer)
+            buffer[:] = b" " * len(buffer)
+            return len(buffer)
+
+    reply = client.post(
+        "/api/sessions",
+        content_type="application/json",
+        environ_overrides={
+            "wsgi.input": Endless(),
+            "wsgi.input_terminated": True,
+            "HTTP_TRANSFER_ENCODING": "chunked",
+        },
+    )
+    assert (reply.status_code, reply.json["error"]) == (413, "too-large")
+    assert Endless.n_read < 2**20
+
+
+def test_a_refusal_leaves_one_line_without_persons_or_secrets(serve, caplog):
+    one = serve().participant(participant="anna").walk_to("trial")
+    image = one.state["trial"]["image"]
+    one.walk_to("break")
+    caplog.clear()
+    one.post("continue", {"screen": "x\ny", "time_elapsed_ms": 1.0})
+    one.client.get(image)
+    one.client.post("/api/sessions", json={"anna\n": 1, "join_key": KEY})
+    token = hash_of(one.token)[:12]
+    assert caplog.messages == [
+        f"refused: POST /api/session/continue, wrong-screen; token {token}",
+        "refused: GET /api/images/<image>, not-found; token none",
+        "refused: POST /api/sessions, bad-payload ('anna\\n'); token none",
+    ]
+    assert all(record.levelname == "WARNING" for record in caplog.records)
+
+
+def test_a_flood_of_refusals_fills_no_log(client, caplog):
+    now = [0.0]
+    log = RefusalLog(client.application.logger, clock=lambda: now[0])
+    client.application.extensions["refusals"] = log
+    for _ in range(50):
+        client.get("/api/session")
+    assert len(caplog.messages) == LINES_A_SECOND
+    now[0] = 1.0
+    client.get("/api/session")
+    assert caplog.messages[-1].endswith(f"and {50 - LINES_A_SECOND} more")
+
+
+@pytest.mark.parametrize("step", POSTS)
+def test_an_unknown_token_is_refused_while_the_database_is_locked(client, step):
+    host = client.application.extensions["unitscope"]
+    with host.database.write() as db:
+        db.connection()
+        reply = client.post(
+            f"/api/session/{step}",
+            json=POSTS[step],
+            headers={"Authorization": "Bearer x"},
+        )
+    assert (reply.status_code, reply.json["error"]) == (401, "unknown-session")
 
 
 @pytest.mark.parametrize(
@@ -219,5 +295,5 @@ def test_the_openapi_file_resolves_and_names_every_body(client):
 
 def test_replies_are_what_the_openapi_file_says(client):
     schema = client.get("/api/openapi.json").json["components"]["schemas"]["State"]
-    state = client.post("/api/sessions", json={}).json["state"]
+    state = client.post("/api/sessions", json={"join_key": KEY}).json["state"]
     assert set(state) == set(schema["properties"])
