@@ -54,7 +54,15 @@ TEXTS = {
 }
 
 
-def make_toy_study(folder: Path, *, seed: int = 0, n_explanations: int = 3, **settings):
+def make_toy_study(
+    folder: Path,
+    *,
+    seed: int = 0,
+    n_explanations: int = 3,
+    texts=TEXTS,
+    comprehension=(),
+    **settings,
+):
     """Write a study; ``settings`` replace those of :data:`SETTINGS`."""
     rng = np.random.default_rng(seed)
     config = StudyConfig.of(SETTINGS | settings)
@@ -68,7 +76,8 @@ def make_toy_study(folder: Path, *, seed: int = 0, n_explanations: int = 3, **se
         config=config,
         trials=trials,
         slots=[_slot(trials, config, rng) for _ in range(config.n_slots)],
-        texts=TEXTS,
+        texts=texts,
+        comprehension=comprehension,
         header=Header(format="study", version=STUDY_VERSION, config={}, seed=seed),
     )
     return folder
@@ -114,7 +123,7 @@ def _atlas(rng, n_images):
     width, height = atlas_size(n_images=n_images)
     coarse = rng.integers(0, 256, (height // 56, width // 56, 3), dtype=np.uint8)
     atlas = encode_atlas(Image.fromarray(coarse).resize((width, height)))
-    return padded(atlas, 30_000 * n_images)
+    return padded(atlas, 17_500 * n_images)
 
 
 def _slot(trials, config, rng):

@@ -47,10 +47,14 @@ class Site:
 
 
 @contextmanager
-def running_site(study, folder):
+def running_site(study, folder, **settings):
     """Serve a study until the block ends."""
-    settings = ServerSettings(criteria=CRITERIA["none"], test_run_allowed=True)
-    app = create_app(study.folder, f"sqlite:///{folder / 'answers.sqlite'}", settings)
+    settings = {"criteria": CRITERIA["none"], "test_run_allowed": True} | settings
+    app = create_app(
+        study.folder,
+        f"sqlite:///{folder / 'answers.sqlite'}",
+        ServerSettings(**settings),
+    )
     server = make_server("127.0.0.1", 0, app, threaded=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -135,10 +139,26 @@ class Visitor:
             self.press("next")
         self.wait_for("practice")
 
-    def practise(self, *, right=True):
-        """Answer one round, all right or all wrong."""
+    def finish_instructions(self):
+        """Turn all pages that are left."""
+        while self.screen == "instructions":
+            before = self.page.wait_for_selector(".instructions")
+            self.press("next")
+            self.page.wait_for_function("one => !one.isConnected", arg=before)
+            self.page.wait_for_selector("[data-ready]")
+
+    def comprehend(self, answers):
+        """Answer the questions about the instructions."""
+        self.wait_for("comprehension")
+        for number, answer in enumerate(answers):
+            self.page.check(f"[data-question='{number}'] input[value='{answer}']")
+        self.press("continue")
+
+    def practise(self, *, right=True, n_trials=None):
+        """Answer one round, or so many trials, all right or all wrong."""
         config = self.site.study.config
-        for _ in range(config.n_obvious_practice + config.n_less_obvious_practice):
+        in_round = config.n_obvious_practice + config.n_less_obvious_practice
+        for _ in range(n_trials or in_round):
             sequence = self.sequence()
             row = self.site.correct_row(sequence)
             self.answer(row if right else OTHER[row])
@@ -165,13 +185,17 @@ class Visitor:
             sequence = self.sequence()
             self.answer(("upper", "lower")[number % 2], confidence=1 + number % 3)
             self.wait_until_gone(sequence)
-            self.page.wait_for_selector(
-                "[data-screen=trial] [data-ready], [data-screen=break] [data-ready],"
-                " [data-screen=feedback] [data-ready]"
-            )
-            if self.screen == "break":
+            if self.next_screen() == "break":
                 self.press("continue")
         self.wait_for("feedback")
+
+    def next_screen(self):
+        """Wait for what follows a trial and return its name."""
+        self.page.wait_for_selector(
+            "[data-screen=trial] [data-ready], [data-screen=break] [data-ready],"
+            " [data-screen=feedback] [data-ready]"
+        )
+        return self.screen
 
     def conclude(self, comment="It was fine."):
         """Go from the free comment to the completion code and return it."""

@@ -83,6 +83,8 @@ export class Frame {
   #isClosed = false;
   /** What stopping means for the answers and for the pay. */
   withdrawal: string | null = null;
+  /** Whom participants can ask, once that is known. */
+  contact: string | null = null;
 
   constructor(
     private readonly root: HTMLElement,
@@ -120,8 +122,10 @@ export class Frame {
     this.#stop.hidden = !CAN_STOP.has(screen);
     this.#keys.hidden = !HAS_KEYS.has(screen);
     this.#label.textContent = screen === "trial" && state ? label(state) : "";
-    this.#left.textContent = minutesLeft ? timeLeft(minutesLeft) : "";
+    // A break tells it in its text.
+    this.#left.textContent = minutesLeft && screen === "trial" ? timeLeft(minutesLeft) : "";
     if (state) {
+      this.contact = state.contact;
       this.#levels = state.settings.confidence_levels;
       this.#offersFullscreen = state.settings.fullscreen === "ask";
       const percent = Math.round(state.progress * 100);

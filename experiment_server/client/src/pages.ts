@@ -16,6 +16,8 @@ interface Page {
   text?: string;
   more?: readonly Node[];
   actions?: readonly Action[];
+  /** How the buttons stand: side by side, or one above the other. */
+  layout?: "row" | "choice";
 }
 
 let studyTitle = "";
@@ -32,7 +34,8 @@ export function setTitle(title: string): void {
 }
 
 /** Show a page; resolves with the name of the action that was chosen. */
-export function page(host: HTMLElement, { title, text, more, actions }: Page): Promise<string> {
+export function page(host: HTMLElement, given: Page): Promise<string> {
+  const { title, text, more, actions, layout = "row" } = given;
   const heading = element("h1", { tabindex: -1 }, title);
   const buttons = (actions ?? []).map((action) =>
     element(
@@ -52,7 +55,7 @@ export function page(host: HTMLElement, { title, text, more, actions }: Page): P
       heading,
       ...(text ? paragraphs(text) : []),
       ...(more ?? []),
-      buttons.length ? element("div", { class: "actions" }, ...buttons) : null,
+      buttons.length ? element("div", { class: `actions ${layout}` }, ...buttons) : null,
     ),
   );
   setTitle(title);

@@ -11,19 +11,23 @@ export async function ask(
   { questions }: { questions: readonly Question[] },
 ): Promise<number[]> {
   const fields = questions.map(field);
-  const missing = element("p", { class: "missing", role: "alert", hidden: true });
+  const missing = element(
+    "p",
+    { class: "missing", role: "alert" },
+    say("comprehension.missing"),
+  );
   const answers = (): (number | null)[] => fields.map(chosen);
   const areAllAnswered = (): boolean => {
     const open = answers().indexOf(null);
-    missing.hidden = open === -1;
-    missing.textContent = open === -1 ? "" : say("comprehension.missing");
+    missing.remove();
+    fields[open]?.querySelector("legend")?.after(missing);
     fields[open]?.querySelector("input")?.focus();
     return open === -1;
   };
   await page(host, {
     title: say("comprehension.title"),
     text: say("comprehension.text"),
-    more: [...fields, missing],
+    more: fields,
     actions: [
       { name: "continue", text: say("button.continue"), isAllowed: areAllAnswered },
     ],

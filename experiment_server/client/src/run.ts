@@ -180,9 +180,13 @@ function guarded<Argument, Result>(
 export async function showProblem(frame: Frame, error: unknown): Promise<void> {
   console.error(error);
   const code = error instanceof Refusal ? error.code : "page-failed";
+  const { contact } = frame;
+  const help = contact
+    ? say("problem.contact", { code, contact })
+    : say("problem.code", { code });
   await page(frame.close("problem"), {
     title: say("problem.title"),
-    text: `${say("problem.text")}\n\n${say("problem.code", { code })}`,
+    text: `${say("problem.text")}\n\n${help}`,
     actions: [{ name: "reload", text: say("button.reload") }],
   });
   location.reload();

@@ -80,6 +80,7 @@ async function cannot(host: HTMLElement, state: State): Promise<DeclineReason | 
   const action = await page(host, {
     title: say("cannot.title"),
     text: say("cannot.text", { contact: state.contact }),
+    layout: "choice",
     actions: [
       ...REASONS.map(([name, text]) => ({ name, text: say(text), primary: false })),
       { name: "back", text: say("button.back") },
