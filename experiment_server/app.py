@@ -117,6 +117,11 @@ def _read_body() -> None:
         raise
     if request.method == "POST" and not request.is_json:
         raise Refusal("not-json", "A request's body is JSON with its Content-Type.")
+    try:
+        # Kept for whoever reads it next, so that it is read once.
+        request.get_json(silent=True)
+    except RecursionError:
+        raise Refusal("bad-payload", "The body is nested too deeply.") from None
 
 
 def _cut_off() -> None:
