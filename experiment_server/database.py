@@ -15,8 +15,13 @@ from data.errors import ExperimentError
 from data.files import folder_hash
 from data.studies import Study
 from experiment_server import migration
+from experiment_server.group_commit import GroupCommit
 from experiment_server.settings import utc_now
 from experiment_server.tables import Base, StudyRecord
+
+
+_MOST_CONNECTIONS = 32
+"""Kept for each process; a thread of a server needs one."""
 
 
 class Database:
@@ -29,6 +34,7 @@ class Database:
         # SQLite takes the write lock at once, so that no transaction has to fail
         # when it comes to its first write.
         self._writing = self.engine.execution_options(unitscope_writes=True)
+        self._group = GroupCommit(self._writing, busy_timeout_s)
 
     @property
     def is_sqlite(self) -> bool:
@@ -45,6 +51,10 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Session]:
         """Give a session whose changes are on disk when the block is left."""
+        if self.is_sqlite:
+            with self._group.write() as db:
+                yield db
+            return
         with Session(self._writing, expire_on_commit=False) as db, db.begin():
             yield db
 
@@ -57,10 +67,12 @@ class Database:
             return create_engine(
                 self.url,
                 pool_pre_ping=True,
+                pool_size=_MOST_CONNECTIONS,
                 connect_args={"connect_timeout": max(2, int(self._busy_timeout_s))},
             )
         engine = create_engine(
             self.url,
+            pool_size=_MOST_CONNECTIONS,
             connect_args={
                 "timeout": self._busy_timeout_s,
                 "check_same_thread": False,
