@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "export": ("experiment_server.export_command", "a study's responses to files"),
     "fetch": ("data.fetch_command", "published answers from their archive"),
     "power": ("analysis.power_command", "units, participants and cost for a precision"),
+    "fit": ("mis.fit_command", "the machine observer's tau from people's answers"),
     "validate": ("analysis.validate", "human scores (HIS) against machine scores"),
 }
 
