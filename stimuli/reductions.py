@@ -148,7 +148,7 @@ class LayerReader:
         """
         for held in (self._read, self._map_read, self._runs):
             held.clear()
-        self._known = _KnownMeans()
+        self._known.forget()
         # Not inference mode: there, tensors don't tell that they were changed.
         with torch.no_grad(), self._autocast(batch.device):
             try:
@@ -248,6 +248,11 @@ class _KnownMeans:
 
     def __init__(self) -> None:
         self._by_id: dict[int, tuple[Any, int, str, torch.Tensor]] = {}
+        self._scales: dict[torch.nn.Module, tuple[torch.Tensor, torch.Tensor]] = {}
+
+    def forget(self) -> None:
+        """Start a new batch."""
+        self._by_id.clear()
 
     def keep(self, tensor: torch.Tensor, name: str, reduced: torch.Tensor) -> None:
         # A weak reference, so that the maps are freed as in a pass without hooks.
@@ -282,13 +287,25 @@ class _KnownMeans:
         before = self.find(inputs[0], name)
         if before is None:
             return None
-        scale = torch.rsqrt(module.running_var.double() + module.eps)
-        if module.weight is not None:
-            scale = scale * module.weight
-        result = (before - module.running_mean) * scale
-        if module.bias is not None:
-            result = result + module.bias
-        return result.float()
+        if module not in self._scales:
+            self._scales[module] = _scale_and_shift(module)
+        scale, shift = self._scales[module]
+        return torch.addcmul(shift, before, scale)
+
+
+def _scale_and_shift(
+    module: torch.nn.BatchNorm2d,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return what a batch normalisation multiplies by, and adds."""
+    assert module.running_mean is not None
+    assert module.running_var is not None
+    scale = torch.rsqrt(module.running_var.double() + module.eps)
+    if module.weight is not None:
+        scale = scale * module.weight
+    shift = -module.running_mean * scale
+    if module.bias is not None:
+        shift = shift + module.bias
+    return scale.float(), shift.float()
 
 
 def _to_arrays(read: dict[str, torch.Tensor]) -> dict[str, NDArray[np.float32]]:
