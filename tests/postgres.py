@@ -1,6 +1,7 @@
 """A PostgreSQL for tests, from a package: no root, no port, gone at the end."""
 
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,6 +42,14 @@ def fresh_database(server: pgserver.PostgresServer) -> Iterator[str]:
         yield server.get_uri(database=name, driver="psycopg")
     finally:
         _run(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def crash_and_restart(server: pgserver.PostgresServer) -> None:
+    """Stop a server without letting it clean up, and start it again."""
+    process = server.get_postmaster_info().process
+    process.send_signal(signal.SIGQUIT)
+    process.wait()
+    server.ensure_postgres_running()
 
 
 def _run(server: pgserver.PostgresServer, command: str) -> None:

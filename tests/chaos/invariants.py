@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from data.studies import Study
-from experiment_server.flow import ENDS, STATUS_AT, TRANSITIONS
+from experiment_server.flow import AFTER_ALL_ANSWERS, ENDS, STATUS_AT, TRANSITIONS
 from experiment_server.refusals import STATUS_OF
 from tests.chaos.journal import Exchange, Intent, Journal, token_hash
 from tests.chaos.witness import Holdings, Row, right_row
@@ -30,6 +30,9 @@ INVARIANTS = {
     "nobody-stuck": "everybody who keeps trying reaches an end",
 }
 """Name to what it says."""
+
+
+_AFTER_PRACTICE = {"practice_again", "practice_passed", "practice_failed"}
 
 
 @dataclass(frozen=True)
@@ -248,6 +251,8 @@ def _listed(evidence: Evidence) -> Iterator[str]:
         risen = row["position"] - (row["old_position"] or 0)
         if risen not in (0, 1) or (risen == 1 and origin != "trial"):
             yield f"{session}: position rose by {risen} at {origin}"
+        if origin == "trial" and screen in _AFTER_PRACTICE | {"break", "feedback"}:
+            yield from _left_at_its_time(evidence, row)
         expected = STATUS_AT.get(screen)
         if expected is not None and row["status"] != expected:
             yield f"{session}: is {row['status']} at {screen}"
@@ -260,23 +265,34 @@ def _listed(evidence: Evidence) -> Iterator[str]:
             yield f"{session}: {screen} was shown and never stored"
 
 
+def _left_at_its_time(evidence: Evidence, row: Row) -> Iterator[str]:
+    """Check that an answer in practice, or in the main block, leads where it may."""
+    session, screen = row["session_id"], row["screen"]
+    answered = row["position"] - 1
+    shown = evidence.presentations[session].get(answered)
+    if shown is None or evidence.deleted(session):
+        return
+    if (shown["practice_round"] is not None) != (screen in _AFTER_PRACTICE):
+        yield f"{session}: trial {answered} led to {screen}"
+
+
 def _gates(evidence: Evidence) -> Iterator[str]:
     for session, shown in evidence.presentations.items():
         record = evidence.sessions[session]
         if shown and record["consented_at"] is None:
             yield f"{session}: has trials without consent"
-        if record["screen"] == "declined" and shown:
-            yield f"{session}: declined and has trials"
+        if record["screen"] in ("declined", "comprehension_failed") and shown:
+            yield f"{session}: {record['screen']} and has trials"
         if all(row["practice_round"] is not None for row in shown.values()):
             continue
         if not _passed(evidence, session):
             yield f"{session}: has main trials without a passed practice"
     for person, persona in evidence.people.items():
-        if persona != "fails_practice":
+        if not persona.startswith("fails"):
             continue
         end = evidence.journal.ends.get(person)
-        if end not in ("practice_failed", "timed_out", "turned_away", None):
-            yield f"person {person}: failed every practice and ended at {end}"
+        if end in AFTER_ALL_ANSWERS:
+            yield f"person {person}: is one who {persona} and ended at {end}"
 
 
 def _passed(evidence: Evidence, session: str) -> bool:
@@ -379,7 +395,7 @@ def _newest_writes(evidence: Evidence) -> Iterator[str]:
             for started, ended, token in visits[session]
             if given and started > given[0] and ended < exchange.started
         ]
-        if newer and token_hash(newer[0]) != token_hash(exchange.token or ""):
+        if newer:
             yield f"{exchange.path} of {session}: taken from a tab that was taken over"
 
 

@@ -91,6 +91,6 @@ def parsed(body: bytes) -> dict[str, Any] | None:
     """Return a JSON object, or None where the bytes are none."""
     try:
         found = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None

@@ -11,12 +11,12 @@ import httpx
 from experiment_server.flow import ENDS
 from tests.chaos.hostile import malformed
 from tests.chaos.journal import Intent, Journal
-from tests.chaos.plan import MOVE_SHARE, MOVES, Plan, drawn
+from tests.chaos.plan import MOVES, Plan, drawn
 from tests.chaos.witness import Witness
 
 TIMEOUT_S = 12.0
-PATIENCE_S = 90.0
-N_TURNED_AWAY = 40
+MOST_STEPS = 150
+BETWEEN_TRIES_S = 0.3
 OTHER = {"upper": "lower", "lower": "upper"}
 WINDOW = {"width": 1280.0, "height": 720.0, "device_pixel_ratio": 2.0}
 
@@ -28,8 +28,15 @@ class GaveUp(Exception):
 class Client:
     """Sends one person's requests through the proxy, again and again until taken."""
 
-    def __init__(self, http: httpx.AsyncClient, person: int, journal: Journal) -> None:
+    def __init__(
+        self,
+        http: httpx.AsyncClient,
+        person: int,
+        journal: Journal,
+        patience_s: float,
+    ) -> None:
         self.http = http
+        self.patience_s = patience_s
         self.journal = journal
         self.person = person
         self.since = time.monotonic()
@@ -59,7 +66,7 @@ class Client:
                 self.since = time.monotonic()
                 with contextlib.suppress(ValueError):
                     return reply.status_code, reply.json() if reply.content else {}
-            if time.monotonic() - self.since > PATIENCE_S:
+            if time.monotonic() - self.since > self.patience_s:
                 raise GaveUp("nothing moves")
             self.journal.n_retries += 1
             await asyncio.sleep(pause_s)
@@ -67,13 +74,7 @@ class Client:
 
 
 class Person:
-    """One person's way through the study.
-
-    Parameters
-    ----------
-    everybody : list of Person
-        Those who take part at the same time: whose names are tried by intruders.
-    """
+    """One person's way through the study."""
 
     def __init__(
         self,
@@ -82,14 +83,13 @@ class Person:
         http: httpx.AsyncClient,
         witness: Witness,
         journal: Journal,
-        everybody: list["Person"],
     ) -> None:
         self.number = number
         self.persona = plan.persona(number)
         self.witness = witness
         self.journal = journal
-        self.everybody = everybody
-        self.client = Client(http, number, journal)
+        self.plan = plan
+        self.client = Client(http, number, journal, plan.patience_s)
         self.rng = plan.rng(4, number)
         self.token: str | None = None
         self.state: dict[str, Any] = {"screen": "start"}
@@ -118,14 +118,14 @@ class Person:
             return "turned_away"
         n_steps = 0
         while self.screen not in ENDS:
-            if self.rng.random() < MOVE_SHARE:
+            if self.rng.random() < self.plan.move_share:
                 await self._move()
             if self.persona == "leaves" and n_steps >= self.leaves_at:
                 return "left"
             await self._step(n_steps)
             n_steps += 1
-            if n_steps > 400:
-                raise GaveUp("no end after 400 steps")
+            if n_steps > MOST_STEPS:
+                raise GaveUp(f"no end after {MOST_STEPS} steps")
             await asyncio.sleep(float(self.rng.exponential(0.02)))
         if self.rng.random() < 0.3 and self.persona != "anonymous":
             # Someone who has ended comes back by the same link: nothing starts anew.
@@ -157,14 +157,17 @@ class Person:
         body: dict[str, Any] = {"window": WINDOW, "join_key": self._uuid()}
         if self.persona != "anonymous":
             body["participant"] = f"person-{self.number}"
-        for _ in range(N_TURNED_AWAY):
+        if self.rng.random() < 0.25:
+            # A double click, or a start that is sent again by what lies between.
+            await self.client.once("POST", "/api/sessions", json=body)
+        for _ in range(round(self.plan.patience_s / 7 / BETWEEN_TRIES_S)):
             status, reply = await self.client.post("/api/sessions", body)
             if status in (200, 201):
                 self._adopt_visit(reply)
                 return True
             if reply.get("error") != "study-full":
                 raise GaveUp(f"joining: {status} {reply}")
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(BETWEEN_TRIES_S)
         return False
 
     async def _resume(self) -> None:
@@ -214,10 +217,9 @@ class Person:
 
     async def _comprehend(self) -> None:
         questions = self.state["comprehension"]["questions"]
-        right = self.witness.right_options()
-        answers = right[: len(questions)]
-        if self.persona == "fails_comprehension":
-            answers = [(one + 1) % 2 for one in answers]
+        right = self.witness.study.comprehension
+        wrong = self.persona == "fails_comprehension"
+        answers = [option ^ wrong for option in right[: len(questions)]]
         time_ms = self._after(4_000.0)
         await self._post(
             "comprehension", {"answers": answers, "time_elapsed_ms": time_ms}
@@ -357,6 +359,7 @@ class Person:
             ("finish", {"time_elapsed_ms": 1.0}),
             ("feedback", {"text": "let me out"}),
             ("instructions", {"time_elapsed_ms": 1.0}),
+            ("comprehension", {"answers": [0, 0], "time_elapsed_ms": 1.0}),
             ("continue", {"screen": "practice_passed", "time_elapsed_ms": 1.0}),
             ("continue", {"screen": "break", "time_elapsed_ms": 1.0}),
         ]
@@ -365,11 +368,10 @@ class Person:
             self.journal.intents.pop()
             tries.append(("answers", body | {"sequence": body["sequence"] + 1}))
             tries.append(("answers", body | {"confidence": 99}))
-        step, body = tries[int(self.rng.integers(len(tries)))]
-        leads_on = {"finish": "debrief", "feedback": "feedback"}.get(step, step)
-        if self.screen in (leads_on, body.get("screen")):
-            return
-        await self._try(step, body)
+        for step, body in tries:
+            leads_on = {"finish": "debrief"}.get(step, step)
+            if self.screen not in (leads_on, body.get("screen")):
+                await self._try(step, body)
 
     async def _try(self, step: str, body: dict[str, Any]) -> None:
         await self.client.once(

@@ -62,8 +62,9 @@ MOVES: dict[str, float] = {
 """What people do between steps, besides what the study asks of them."""
 
 PERSONAS: dict[str, float] = {
-    "ordinary": 74,
+    "ordinary": 70,
     "fails_practice": 7,
+    "fails_comprehension": 4,
     "declines": 4,
     "withdraws": 4,
     "withdraws_and_deletes": 4,
@@ -72,7 +73,6 @@ PERSONAS: dict[str, float] = {
 }
 """What kinds of people take part."""
 
-MOVE_SHARE = 0.2
 SERVER_FAULT_EVERY = 260
 
 
@@ -112,6 +112,10 @@ class Plan:
         From (person, request) to a fault, when a log is replayed.
     of_server : mapping
         From how many requests there were to the fault of the server that follows.
+    move_share : float
+        How often people do something besides taking part, in [0, 1].
+    patience_s : float
+        After how long without any progress somebody is stuck.
     """
 
     seed: int
@@ -120,13 +124,17 @@ class Plan:
     n_requests: int
     of_requests: Mapping[tuple[int, int], Fault] | None = None
     of_server: Mapping[int, Fault] = field(default_factory=dict)
+    move_share: float = 0.2
+    patience_s: float = 90.0
 
     def rng(self, *words: int) -> np.random.Generator:
         """Return a generator for one purpose."""
         return np.random.default_rng([self.seed, *words])
 
     def persona(self, person: int) -> str:
-        """Return what kind of person takes part under a number."""
+        """Return what kind of person takes part; the first ones are one of each."""
+        if person < len(PERSONAS):
+            return list(PERSONAS)[person]
         return drawn(PERSONAS, self.rng(1, person))
 
     def fault(self, person: int, request: int) -> Fault | None:
@@ -146,6 +154,8 @@ def drawn_plan(
     n_people: int,
     rate: float = 0.12,
     server_faults: bool = True,
+    move_share: float = 0.2,
+    patience_s: float = 90.0,
 ) -> Plan:
     """Return the plan of a seed for a kind of database, "sqlite" or "postgresql"."""
     n_requests = 45 * n_people
@@ -155,6 +165,8 @@ def drawn_plan(
         rate=rate,
         n_requests=n_requests,
         of_server=_server_faults(seed, database, n_requests) if server_faults else {},
+        move_share=move_share,
+        patience_s=patience_s,
     )
 
 

@@ -1,5 +1,341 @@
 """Deliberately broken servers, to show that the invariants find what they are for."""
 
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from sqlalchemy import delete, text
+from sqlalchemy.orm import Session
+
+from experiment_server import (
+    answers,
+    database,
+    flow,
+    ledger,
+    presentations,
+    sessions,
+    steps,
+    tables,
+    views,
+)
+from experiment_server.refusals import Refusal
+from tests.chaos.plan import drawn_plan
+
+LATE_S = 0.25
+
 
 def plant(bug: str) -> None:
-    raise SystemExit(bug)
+    """Break the server of this process."""
+    BUGS[bug][0]()
+
+
+def _commits_after_the_reply() -> None:
+    @contextmanager
+    def write(self: database.Database) -> Iterator[Session]:
+        db = Session(self._writing, expire_on_commit=False)
+        db.begin()
+        try:
+            yield db
+        except BaseException:
+            db.rollback()
+            db.close()
+            raise
+        if "late" not in db.info:
+            db.commit()
+            db.close()
+            return
+
+        def late() -> None:
+            db.commit()
+            db.close()
+
+        threading.Timer(LATE_S, late).start()
+
+    original = views.record_answer
+
+    def record(db: Session, *given: Any, **more: Any) -> Any:
+        db.info["late"] = True
+        return original(db, *given, **more)
+
+    database.Database.write = write  # type: ignore[method-assign]
+    views.record_answer = record
+
+
+def _loses_one_answer() -> None:
+    original = answers.move
+
+    def move(record: Any, step: str, now: Any) -> None:
+        original(record, step, now)
+        if record.position == 2:
+            db = Session.object_session(record)
+            assert db is not None
+            own = tables.AnswerRecord.session_id == record.session_id
+            last = tables.AnswerRecord.trial_index == record.position - 1
+            db.expunge(db.get_one(tables.AnswerRecord, (record.session_id, 1)))
+            db.execute(delete(tables.AnswerRecord).where(own, last))
+
+    answers.move = move  # type: ignore[assignment]
+
+
+def _takes_a_second_answer() -> None:
+    def check(stored: Any, answer: Any) -> None:
+        stored.idempotency_key = answer.idempotency_key
+        stored.confidence = answer.confidence
+
+    answers._check_repeat = check  # type: ignore[assignment]
+
+
+def _forgets_the_key() -> None:
+    original = answers.record_answer
+
+    def record(
+        db: Any, study: Any, own: Any, answer: Any, *given: Any, **more: Any
+    ) -> Any:
+        if db.get(tables.AnswerRecord, (own.session_id, answer.sequence)) is not None:
+            fresh = answer.idempotency_key[:-4] + f"{own.position:04d}"
+            change = {"sequence": own.position, "idempotency_key": fresh}
+            answer = answer.model_copy(update=change)
+        return original(db, study, own, answer, *given, **more)
+
+    views.record_answer = record
+
+
+def _takes_any_sequence() -> None:
+    def check(db: Any, study: Any, record: Any, answer: Any) -> None:
+        flow.following(ledger.screen_of(record), "next_trial")
+
+    answers._check_new = check  # type: ignore[assignment]
+
+
+def _stores_the_other_row() -> None:
+    original = answers._answer_record
+
+    def record(shown: Any, answer: Any, **more: Any) -> Any:
+        found = original(shown, answer, **more)
+        other = {"upper": "lower", "lower": "upper"}[answer.chosen]
+        if shown.trial_index % 4 == 3:
+            found.chosen_query = shown.presentation.shown(other)
+        return found
+
+    answers._answer_record = record  # type: ignore[assignment]
+
+
+def _gives_the_code_early() -> None:
+    original = views.state_of
+
+    def state_of(db: Any, study: Any, record: Any, now: Any) -> Any:
+        state = original(db, study, record, now)
+        if state.screen != "trial" or state.trial.practice:
+            return state
+        return state.model_copy(update={"completion_code": "EARLYCODE234"})
+
+    views.state_of = state_of
+
+
+def _keeps_the_code() -> None:
+    original = views.state_of
+
+    def state_of(db: Any, study: Any, record: Any, now: Any) -> Any:
+        return original(db, study, record, now).model_copy(
+            update={"completion_code": None}
+        )
+
+    views.state_of = state_of
+
+
+def _change_transition(origin: str, step: str, target: str) -> None:
+    table: Any = {**flow.TRANSITIONS, (origin, step): target}
+    flow.TRANSITIONS = MappingProxyType(table)
+
+
+def _skips_the_break() -> None:
+    _change_transition("trial", "pause", "practice_passed")
+
+
+def _finishes_from_anywhere() -> None:
+    def finish(db: Any, record: Any, body: Any, now: Any) -> None:
+        record.screen, record.status = "end", "complete"
+        record.completion_code = steps.new_completion_code(db)
+
+    steps.finish = finish
+
+
+def _lets_failed_practice_pass() -> None:
+    original = answers._step_after_practice
+
+    def step(db: Any, study: Any, record: Any, practice_round: int) -> Any:
+        found = original(db, study, record, practice_round)
+        if found == "use_up_rounds":
+            answers.add_main_block(db, study, record, first=record.position)
+            return "pass_practice"
+        return found
+
+    answers._step_after_practice = step
+
+
+def _shows_a_unit_twice() -> None:
+    original = presentations._add
+
+    def add(db: Any, study: Any, record: Any, shown: Any, **more: Any) -> None:
+        shown = list(shown)
+        mains = [
+            place
+            for place, one in enumerate(shown)
+            if study.trials[one.trial_id].kind == "main"
+        ]
+        if mains:
+            shown[mains[-1]] = shown[mains[0]]
+        original(db, study, record, shown, **more)
+
+    presentations._add = add
+
+
+def _takes_a_strangers_token() -> None:
+    original = sessions.visit_of
+
+    def visit_of(db: Any, token: str) -> Any:
+        try:
+            return original(db, token)
+        except Refusal:
+            newest = db.query(tables.TokenRecord).first()
+            if newest is None:
+                raise
+            return newest.session_id, newest.visit
+
+    sessions.visit_of = visit_of
+
+
+def _mixes_people_up() -> None:
+    original = sessions.pseudonym_of
+
+    def pseudonym(secret: bytes, recruiter: str, external_id: str) -> str:
+        return original(secret, recruiter, external_id[:7])
+
+    sessions.pseudonym_of = pseudonym
+
+
+def _lets_the_old_tab_write() -> None:
+    original_visit, original_record = sessions.any_visit, answers.record_answer
+
+    @contextmanager
+    def any_visit(host: Any, token: str) -> Any:
+        with original_visit(host, token) as (db, record, _):
+            yield db, record, record.visit
+
+    def record(*given: Any, **more: Any) -> Any:
+        return original_record(*given, **more | {"is_newest": True})
+
+    sessions.any_visit = any_visit
+    views.any_visit = any_visit
+    views.record_answer = record
+
+
+def _forgets_the_join_key() -> None:
+    sessions._session_of_key = lambda *given: None  # type: ignore[assignment]
+    original = sessions._new_token
+
+    def new_token(db: Any, record: Any, **more: Any) -> str:
+        return original(db, record, join_sha256=None)
+
+    sessions._new_token = new_token
+
+
+def _gives_a_slot_twice() -> None:
+    def free_slot(db: Any, study: Any) -> int:
+        db.execute(text("DROP INDEX IF EXISTS uq_session_held_slot"))
+        return 0
+
+    sessions.free_slot = free_slot
+
+
+def _is_full_too_early() -> None:
+    original = sessions.free_slot
+
+    def free_slot(db: Any, study: Any) -> int:
+        slot = original(db, study)
+        if slot % 2:
+            raise Refusal("study-full", "Every place in this study is taken.")
+        return slot
+
+    sessions.free_slot = free_slot
+
+
+def _fails_at_a_repeat() -> None:
+    def check(stored: Any, answer: Any) -> None:
+        raise RuntimeError("a planted failure")
+
+    answers._check_repeat = check  # type: ignore[assignment]
+
+
+def _never_ends_a_break() -> None:
+    def go_on(study: Any, record: Any, body: Any, now: Any) -> None:
+        if body.screen != "break":
+            original(study, record, body, now)
+
+    original = steps.go_on
+    steps.go_on = go_on
+
+
+BUGS: dict[str, tuple[Callable[[], None], str]] = {
+    "commits-after-the-reply": (_commits_after_the_reply, "acknowledged-is-on-disk"),
+    "loses-one-answer": (_loses_one_answer, "acknowledged-is-on-disk"),
+    "takes-a-second-answer": (_takes_a_second_answer, "one-answer-a-trial"),
+    "forgets-the-key": (_forgets_the_key, "stored-as-given"),
+    "takes-any-sequence": (_takes_any_sequence, "answers-in-order"),
+    "stores-the-other-row": (_stores_the_other_row, "stored-as-given"),
+    "gives-the-code-early": (_gives_the_code_early, "code-only-after-all-answers"),
+    "finishes-from-anywhere": (_finishes_from_anywhere, "one-listed-state"),
+    "keeps-the-code": (_keeps_the_code, "all-answers-give-a-code"),
+    "skips-the-break": (_skips_the_break, "one-listed-state"),
+    "lets-failed-practice-pass": (_lets_failed_practice_pass, "gates-hold"),
+    "shows-a-unit-twice": (_shows_a_unit_twice, "no-unit-twice"),
+    "takes-a-strangers-token": (_takes_a_strangers_token, "sessions-apart"),
+    "mixes-people-up": (_mixes_people_up, "sessions-apart"),
+    "lets-the-old-tab-write": (_lets_the_old_tab_write, "newest-visit-writes"),
+    "forgets-the-join-key": (_forgets_the_join_key, "one-session-a-join"),
+    "gives-a-slot-twice": (_gives_a_slot_twice, "no-slot-twice"),
+    "is-full-too-early": (_is_full_too_early, "no-slot-wasted"),
+    "fails-at-a-repeat": (_fails_at_a_repeat, "known-replies"),
+    "never-ends-a-break": (_never_ends_a_break, "nobody-stuck"),
+}
+"""Name to what plants it, and the invariant that must find it."""
+
+
+@dataclass(frozen=True)
+class Caught:
+    """What a run against a broken server found.
+
+    Attributes
+    ----------
+    found : dict
+        Invariant to how often it was broken.
+    """
+
+    bug: str
+    expected: str
+    found: dict[str, int]
+
+
+def catch(bug: str, url: str, *, seed: int, n_people: int = 10) -> Caught:
+    """Run people against a broken server, without any fault of the server's own."""
+    from tests.chaos.run import run_chaos
+
+    plan = drawn_plan(
+        seed,
+        "sqlite",
+        n_people=n_people,
+        rate=0.15,
+        server_faults=False,
+        move_share=0.5,
+        patience_s=6.0,
+    )
+    about_slots = BUGS[bug][1].startswith("no-slot")
+    outcome = run_chaos(
+        plan, url, n_people=n_people, slots_share=0.8 if about_slots else 1.5, bug=bug
+    )
+    found = Counter(one.invariant for one in outcome.found)
+    return Caught(bug, BUGS[bug][1], dict(sorted(found.items())))

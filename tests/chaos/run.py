@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import numpy as np
 
 from data.studies import Study, read_study
 from tests.chaos.invariants import Evidence, Violation, violations
@@ -21,10 +20,16 @@ from tests.chaos.plan import Plan
 from tests.chaos.proxy import Proxy
 from tests.chaos.server import Server, Striker
 from tests.chaos.witness import Witness
-from tests.experiment_server.toy_study import make_toy_study
+from tests.experiment_server.toy_study import TEXTS, make_toy_study
 
-OPEN_SHARE = 0.85
+SLOTS_SHARE = 0.85
 """Slots for each person: fewer than people, so that freed ones are needed."""
+
+QUESTIONS = [
+    {"question": "How many images stand in the centre?", "options": ["One", "Two"]},
+    {"question": "Which side is asked about?", "options": ["Right", "Left"]},
+]
+RIGHT_OPTIONS = (1, 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +40,7 @@ class Outcome:
     seed: int
     sessions: int
     browsers: int
+    at_once: int
     duration_s: float
     journal: Journal
     found: list[Violation]
@@ -51,11 +57,20 @@ class Outcome:
             "seed": self.seed,
             "sessions": self.sessions,
             "browsers": self.browsers,
+            "at_once": self.at_once,
             "duration_s": round(self.duration_s, 1),
             "requests": len(journal.exchanges),
             "answers_stored": self.n_answers,
             "retries": journal.n_retries,
             "server_starts": self.n_server_starts,
+            "replies_by_code": dict(
+                sorted(
+                    Counter(
+                        str((one.reply or {}).get("error") or one.status)
+                        for one in journal.exchanges
+                    ).items()
+                )
+            ),
             "faults_by_kind": _counted(journal.struck, "kind"),
             "server_faults_by_kind": _counted(journal.server_struck, "kind"),
             "moves_by_kind": dict(sorted(journal.moves.items())),
@@ -77,12 +92,14 @@ def run_chaos(
     n_people: int,
     n_browsers: int = 0,
     at_once: int = 24,
+    slots_share: float = SLOTS_SHARE,
     bug: str | None = None,
     restart_database: Callable[[], None] | None = None,
 ) -> Outcome:
     """Let people take part while things break; returns what was found."""
     started = time.monotonic()
-    with _workplace(plan, n_people) as (folder, study):
+    n_slots = max(2, round(slots_share * (n_people + n_browsers)))
+    with _workplace(plan, n_slots) as (folder, study):
         server = Server(
             folder, study.folder, url, bug=bug, restart_database=restart_database
         )
@@ -101,6 +118,7 @@ def run_chaos(
             seed=plan.seed,
             sessions=n_people,
             browsers=n_browsers,
+            at_once=at_once,
             duration_s=time.monotonic() - started,
             journal=journal,
             found=violations(evidence),
@@ -111,11 +129,16 @@ def run_chaos(
 
 
 @contextmanager
-def _workplace(plan: Plan, n_people: int) -> Iterator[tuple[Path, Study]]:
+def _workplace(plan: Plan, n_slots: int) -> Iterator[tuple[Path, Study]]:
     with tempfile.TemporaryDirectory(prefix="unitscope-chaos-") as name:
         folder = Path(name)
-        n_slots = max(2, round(OPEN_SHARE * n_people))
-        study = make_toy_study(folder / "study", seed=plan.seed, n_slots=n_slots)
+        study = make_toy_study(
+            folder / "study",
+            seed=plan.seed,
+            n_slots=n_slots,
+            texts=TEXTS | {"comprehension": QUESTIONS},
+            comprehension=RIGHT_OPTIONS,
+        )
         yield folder, read_study(study)
 
 
@@ -133,30 +156,26 @@ async def _take_part(
     address = await proxy.start()
     limits = httpx.Limits(max_connections=4 * at_once, max_keepalive_connections=0)
     async with httpx.AsyncClient(base_url=address, limits=limits) as http:
-        people: list[Person] = []
-        for number in range(n_people):
-            people.append(Person(number, plan, http, witness, journal, people))
+        people = [
+            Person(number, plan, http, witness, journal) for number in range(n_people)
+        ]
         places = asyncio.Semaphore(at_once)
 
         async def one(person: Person) -> None:
             async with places:
                 await person.take_part()
 
-        work = [one(person) for person in people]
+        work = asyncio.gather(*(one(person) for person in people))
+        kinds = {person.number: person.persona for person in people}
         if n_browsers:
             from tests.chaos.visitors import visit
 
             numbers = range(n_people, n_people + n_browsers)
-            work.append(visit(plan, address, witness, journal, numbers))
-        await asyncio.gather(*work)
+            kinds |= await visit(plan, address, witness, journal, numbers)
+        await work
         await striker.settle()
         await proxy.settle()
         for person in people:
             await person.finish()
     await proxy.stop()
-    return journal, {person.number: person.persona for person in people}
-
-
-def rng_of(seed: int) -> np.random.Generator:
-    """Return the generator of a seed."""
-    return np.random.default_rng(seed)
+    return journal, kinds

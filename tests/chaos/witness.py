@@ -112,23 +112,24 @@ class Witness:
 
     def right_row(self, token: str, sequence: int) -> str | None:
         """Return the right row of a trial; None while the database can't tell."""
-        try:
-            with self._look() as connection:
-                row = (
-                    connection.execute(
-                        text(
-                            "SELECT p.* FROM presentation p JOIN token t"
-                            " ON t.session_id = p.session_id"
-                            " WHERE t.sha256 = :sha AND p.trial_index = :trial"
-                        ),
-                        {"sha": token_hash(token), "trial": sequence},
-                    )
-                    .mappings()
-                    .first()
-                )
-        except DBAPIError:
-            return None
-        return None if row is None else right_row(self.study, dict(row))
+        row = self._one(
+            "SELECT p.* FROM presentation p JOIN token t ON t.session_id = p.session_id"
+            " WHERE t.sha256 = :sha AND p.trial_index = :trial",
+            {"sha": token_hash(token), "trial": sequence},
+        )
+        return None if row is None else right_row(self.study, row)
+
+    def right_practice_row(self, participant: str, sequence: int) -> str | None:
+        """Return the right row of a practice trial of somebody known by name."""
+        row = self._one(
+            "SELECT p.* FROM presentation p JOIN session s"
+            " ON s.session_id = p.session_id JOIN identity i"
+            " ON i.participant_id = s.participant_id"
+            " WHERE i.external_id = :name AND p.trial_index = :trial"
+            " AND p.practice_round IS NOT NULL",
+            {"name": participant, "trial": sequence},
+        )
+        return None if row is None else right_row(self.study, row)
 
     async def prepare(self, exchange: Exchange) -> None:
         """Look at what :meth:`check` needs to know from before the request."""
