@@ -1,6 +1,7 @@
 """How often each interval holds the truth, in simulated studies: ``make coverage``."""
 
 import argparse
+import gc
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -68,7 +69,9 @@ def coverage_tables(
     with ExitStack() as stack:
         spread: Callable[..., Iterable[tuple[list[Held], list[Rejected]]]] = map
         if n_processes > 1:
-            spread = stack.enter_context(ProcessPoolExecutor(n_processes)).map
+            # Spares workers what statsmodels' corrections for many tests collect.
+            pool = ProcessPoolExecutor(n_processes, initializer=gc.freeze)
+            spread = stack.enter_context(pool).map
         for numbers, (held, tests) in zip(batches, spread(work, batches), strict=True):
             found += held
             rejected += tests

@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 from scipy.optimize import brentq, minimize
-from scipy.sparse import csr_array, vstack
+from scipy.sparse import csr_array
 from scipy.special import expit
 from scipy.stats import chi2
 
@@ -20,6 +20,10 @@ FIXED_SD = 10.0
 SMALLEST_SD, LARGEST_SD = 1e-3, 20.0
 MOST_STEPS = 100
 LONG_STEP = 0.2
+SLOW = 0.2
+"""Share of the last gain; who gains more than that again climbs by a poor curvature."""
+FEW_CELLS = 100_000
+"""Units times participants, up to which a dense table is faster than a sparse one."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -122,9 +126,12 @@ class _Problem:
     data: Crossed
     restricted: bool = True
     last: Array = field(init=False)
+    links: "_Links" = field(init=False)
+    curve: "_Curvature | None" = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         data = self.data
+        self.links = _Links(data)
         n_fixed = data.fixed.shape[1]
         self.last = np.zeros(n_fixed + data.n_units + data.n_participants)
         # The log odds of all answers together; half an answer keeps them finite.
@@ -138,25 +145,31 @@ class _Problem:
         sds = np.exp(log_sds)
         precision = _precision(data, sds)
         effects = self.last
-        value = _penalised(data, effects, precision)
-        curve = _Curvature(data, _weight(data, effects), precision)
+        eta = _log_odds(data, effects)
+        value = _penalised(data, eta, effects, precision)
+        # The curvature of the mode before is near enough to climb by, or soon replaced.
+        curve = self.curve or _Curvature(data, self.links, _weight(eta), precision)
+        before = np.inf
         for _ in range(MOST_STEPS):
-            step = curve.solve(_gradient(data, effects, precision))
+            step = curve.solve(_gradient(data, eta, effects, precision))
+            eta_step = _log_odds(data, step) - data.offset
             for _ in range(30):
-                found = _penalised(data, effects + step, precision)
+                found = _penalised(data, eta + eta_step, effects + step, precision)
                 if found <= value + 1e-12 * abs(value):
                     break
-                step = step / 2
-            effects, change, value = effects + step, value - found, found
-            if abs(change) < 1e-10 * (1 + abs(value)):
+                step, eta_step = step / 2, eta_step / 2
+            effects, eta, change = effects + step, eta + eta_step, value - found
+            value = found
+            if abs(change) < 1e-12 * (1 + abs(value)):
                 break
             # Near the mode the curvature hardly changes, and it is what costs time.
-            if np.abs(step).max() > LONG_STEP:
-                curve = _Curvature(data, _weight(data, effects), precision)
+            if np.abs(step).max() > LONG_STEP or abs(change) > SLOW * before:
+                curve = _Curvature(data, self.links, _weight(eta), precision)
+            before = abs(change)
         converged = abs(change) < 1e-8 * (1 + abs(value))
         if converged:
             self.last = effects
-        curve = _Curvature(data, _weight(data, effects), precision)
+        self.curve = curve = _Curvature(data, self.links, _weight(eta), precision)
         used = [data.n_units, data.n_participants]
         criterion = value + float(used @ log_sds) + curve.log_determinant / 2
         covariance = curve.fixed_covariance()
@@ -308,23 +321,46 @@ def _log_odds(data: Crossed, effects: Array) -> Array:
     return eta
 
 
-def _penalised(data: Crossed, effects: Array, precision: Array) -> float:
-    eta = _log_odds(data, effects)
+def _penalised(data: Crossed, eta: Array, effects: Array, precision: Array) -> float:
     loss = np.logaddexp(0, eta).sum() - data.correct @ eta
     return float(loss + precision @ effects**2 / 2)
 
 
-def _gradient(data: Crossed, effects: Array, precision: Array) -> Array:
-    residual = data.correct - expit(_log_odds(data, effects))
+def _gradient(data: Crossed, eta: Array, effects: Array, precision: Array) -> Array:
+    residual = data.correct - expit(eta)
     sums = [data.fixed.T @ residual, np.bincount(data.unit, residual, data.n_units)]
     if data.n_participants:
         sums.append(np.bincount(data.participant, residual, data.n_participants))
     return np.concatenate(sums) - precision * effects
 
 
-def _weight(data: Crossed, effects: Array) -> Array:
-    p = expit(_log_odds(data, effects))
+def _weight(eta: Array) -> Array:
+    p = expit(eta)
     return p * (1 - p)
+
+
+class _Links:
+    """Who met which unit, sorted once for all the weights that answers get."""
+
+    def __init__(self, data: Crossed) -> None:
+        self._shape = data.n_units, data.n_participants
+        if data.n_units * data.n_participants <= FEW_CELLS:
+            self._cells = data.unit * data.n_participants + data.participant
+            return
+        self._order = np.lexsort((data.participant, data.unit))
+        self._columns = data.participant[self._order]
+        sizes = np.bincount(data.unit, minlength=data.n_units)
+        self._starts = np.concatenate([[0], np.cumsum(sizes)])
+
+    def of(self, weight: Array) -> Array | csr_array:
+        """Return the sums of weights of each unit and participant."""
+        n_units, n_participants = self._shape
+        if n_units * n_participants <= FEW_CELLS:
+            summed: Array = np.zeros(n_units * n_participants)
+            summed += np.bincount(self._cells, weight, len(summed))
+            return summed.reshape(self._shape)
+        parts = weight[self._order], self._columns, self._starts
+        return csr_array(parts, shape=self._shape)
 
 
 class _Curvature:
@@ -334,7 +370,9 @@ class _Curvature:
     a fit of thousands of participants cost no more than one of its units.
     """
 
-    def __init__(self, data: Crossed, weight: Array, precision: Array) -> None:
+    def __init__(
+        self, data: Crossed, links: _Links, weight: Array, precision: Array
+    ) -> None:
         n_fixed, n_units = data.fixed.shape[1], data.n_units
         n_dense = n_fixed + n_units
         weighted = data.fixed * weight[:, None]
@@ -350,19 +388,42 @@ class _Curvature:
         self._diagonal = precision[n_dense:].copy()
         if data.n_participants:
             self._diagonal += np.bincount(data.participant, weight, data.n_participants)
-            self._link = _link(data, weight, weighted)
-            # Sparse: a participant meets few of the units.
-            scaled = self._link.multiply(1 / self._diagonal[None, :]).tocsr()
-            dense -= (scaled @ self._link.T).toarray()
+            self._fixed_link = np.array(
+                [
+                    np.bincount(data.participant, column, data.n_participants)
+                    for column in weighted.T
+                ]
+            ).reshape(n_fixed, data.n_participants)
+            self._unit_link = links.of(weight)
+            self._eliminate(dense)
         self._factor = cho_factor(dense, lower=True)
+
+    def _eliminate(self, dense: Array) -> None:
+        """Take from the dense part what participants explain of it."""
+        n, link, scaled = self._n_fixed, self._unit_link, 1 / self._diagonal
+        fixed = self._fixed_link * scaled
+        dense[:n, :n] -= fixed @ self._fixed_link.T
+        both = link @ fixed.T
+        dense[n:, :n] -= both
+        dense[:n, n:] -= both.T
+        if isinstance(link, csr_array):
+            # Sparse: a participant meets few of the units.
+            parts = link.data * scaled[link.indices], link.indices, link.indptr
+            dense[n:, n:] -= (csr_array(parts, shape=link.shape) @ link.T).toarray()
+        else:
+            dense[n:, n:] -= (link * scaled) @ link.T
 
     def solve(self, right: Array) -> Array:
         """Solve for one right-hand side."""
-        upper, lower = right[: self._n_dense], right[self._n_dense :]
+        upper, lower = right[: self._n_dense].copy(), right[self._n_dense :]
         if not len(self._diagonal):
             return cho_solve(self._factor, upper)
-        first = cho_solve(self._factor, upper - self._link @ (lower / self._diagonal))
-        return np.concatenate([first, (lower - self._link.T @ first) / self._diagonal])
+        n = self._n_fixed
+        upper[:n] -= self._fixed_link @ (lower / self._diagonal)
+        upper[n:] -= self._unit_link @ (lower / self._diagonal)
+        first = cho_solve(self._factor, upper)
+        taken = self._fixed_link.T @ first[:n] + self._unit_link.T @ first[n:]
+        return np.concatenate([first, (lower - taken) / self._diagonal])
 
     @property
     def log_determinant(self) -> float:
@@ -374,18 +435,3 @@ class _Curvature:
         """Return the fixed effects' block of the inverse."""
         unit_vectors = np.eye(self._n_dense, self._n_fixed)
         return cho_solve(self._factor, unit_vectors)[: self._n_fixed]
-
-
-def _link(data: Crossed, weight: Array, weighted: Array) -> csr_array:
-    """Return what fixed effects and units share with participants."""
-    fixed = [
-        np.bincount(data.participant, column, data.n_participants)
-        for column in weighted.T
-    ]
-    units = csr_array(
-        (weight, (data.unit, data.participant)),
-        shape=(data.n_units, data.n_participants),
-    )
-    if not fixed:
-        return units
-    return vstack([csr_array(np.array(fixed)), units], format="csr")
