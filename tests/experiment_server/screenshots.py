@@ -12,7 +12,7 @@ SIZES = ((940, 600), (1280, 720), (1920, 1080))
 
 
 def main(argv=None):
-    """Write ``OUT/LANGUAGE/PAGE-WIDTHxHEIGHT.png`` for every page, language and size."""
+    """Write ``OUT/LANGUAGE/PAGE-WIDTHxHEIGHT.png`` of every page in every size."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("artifacts/screenshots"))
     parser.add_argument("--language", choices=LANGUAGES, action="append")

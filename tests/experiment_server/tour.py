@@ -11,7 +11,10 @@ from tests.experiment_server.toy_study import SETTINGS, make_toy_study
 from tests.experiment_server.visitor import Visitor, running_site
 
 LANGUAGES = ("en", "de")
-TITLES = {"en": "Which image belongs to the right?", "de": "Welches Bild gehört nach rechts?"}
+TITLES = {
+    "en": "Which image belongs to the right?",
+    "de": "Welches Bild gehört nach rechts?",
+}
 SHORT = {
     "n_slots": 12,
     "n_main_trials": 6,
@@ -73,6 +76,7 @@ class Tour:
         self.browser = browser
         self.clock = Clock()
         self.study = make_tour_study(folder / "study", language)
+        self.full = make_tour_study(folder / "full", language, fullscreen="ask")
         self.folder = folder
         self.n_visitors = 0
 
@@ -87,6 +91,14 @@ class Tour:
                 self.troubles,
             ):
                 yield from part(site)
+        place = self.folder / "of-full"
+        place.mkdir()
+        with running_site(self.full, place) as site, self.visitor(site) as one:
+            one.open(one.name)
+            one.press("start")
+            one.press("agree")
+            one.wait_for("fullscreen")
+            yield "fullscreen", one.page
 
     @contextmanager
     def visitor(self, site, **options):
@@ -157,7 +169,9 @@ class Tour:
             sequence = one.sequence()
             yield f"practice_trial_{sequence}", one.page
             right = one.site.correct_row(sequence)
-            one.answer(right if is_right else {"upper": "lower", "lower": "upper"}[right])
+            one.answer(
+                right if is_right else {"upper": "lower", "lower": "upper"}[right]
+            )
             one.page.wait_for_selector(".trial [data-action=continue]")
             yield ("verdict_correct" if is_right else "verdict_incorrect"), one.page
             one.page.keyboard.press("Enter")

@@ -2,7 +2,7 @@
 
 import "./trial.css";
 
-import { drawCell, element, line } from "./dom";
+import { element, line } from "./dom";
 import { keyLabel } from "./keys";
 import type { MessageName } from "./messages";
 import type { Highlight, Point, Row, Trial } from "./types";
@@ -30,9 +30,17 @@ interface Part {
   lit?: HTMLElement[];
 }
 
+/** What the pictures are cut from. */
+interface Sheet {
+  atlas: HTMLImageElement;
+  cell: number;
+  name: string;
+}
+
 export class TrialView {
   readonly root: HTMLElement;
   readonly buttons: HTMLButtonElement[] = [];
+  readonly images: HTMLImageElement[] = [];
   readonly continueButton: HTMLButtonElement;
   readonly #say: Say;
   readonly #middle = element("div", { class: "middle" });
@@ -40,7 +48,7 @@ export class TrialView {
   readonly #parts: Partial<Record<Highlight, Part>>;
 
   /** Build a trial that is laid out but not visible. */
-  constructor(place: Place, atlas: ImageBitmap, looks: Looks) {
+  constructor(place: Place, atlas: HTMLImageElement, looks: Looks) {
     const { levels, keys, name } = looks;
     this.#say = saying(looks.wording ?? {});
     this.continueButton = element(
@@ -48,11 +56,12 @@ export class TrialView {
       { type: "button", class: "continue", "data-action": "continue" },
       this.#say("button.continue"),
     );
-    const left = this.#group("left", place.left, place.cell, atlas);
-    const right = this.#group("right", place.right, place.cell, atlas);
+    const sheet: Sheet = { atlas, cell: place.cell, name };
+    const left = this.#group("left", place.left, sheet);
+    const right = this.#group("right", place.right, sheet);
     this.#queries = {
-      upper: this.#query("upper", place.upper, place.cell, atlas),
-      lower: this.#query("lower", place.lower, place.cell, atlas),
+      upper: this.#query("upper", place.upper, sheet),
+      lower: this.#query("lower", place.lower, sheet),
     };
     const { upper, lower } = this.#queries;
     const rows = {
@@ -61,7 +70,7 @@ export class TrialView {
     };
     const question = element(
       "p",
-      { class: "question", elementtiming: name },
+      { class: "question" },
       ...line(this.#say(questionOf(place))),
     );
     this.#middle.append(this.#arrow());
@@ -90,6 +99,11 @@ export class TrialView {
       confidence: { outlined: [answers], lit: [rows.upper, this.#middle, rows.lower] },
       frame: { outlined: [], lit: [upper] },
     };
+  }
+
+  /** Make sure that all pictures can be painted at once. */
+  async decode(): Promise<void> {
+    await Promise.all(this.images.map((image) => image.decode()));
   }
 
   /** Show all of it in one style change. */
@@ -137,6 +151,8 @@ export class TrialView {
     const buttons = Array.from({ length: levels }, (_, index) => {
       const confidence = index + 1;
       const name = this.#say(`trial.button_${row}`, { confidence, n_levels: levels });
+      const shown = (kind: string, text: string): HTMLElement =>
+        element("span", { class: kind, "aria-hidden": "true" }, text);
       return element(
         "button",
         {
@@ -145,11 +161,11 @@ export class TrialView {
           disabled: true,
           "data-row": row,
           "data-confidence": confidence,
-          "aria-label": name,
           "aria-keyshortcuts": keys ? keyLabel(row, confidence) : undefined,
         },
-        element("span", { class: "number" }, String(confidence)),
-        keys ? element("span", { class: "key" }, keyLabel(row, confidence)) : null,
+        element("span", { class: "spoken" }, name),
+        shown("number", String(confidence)),
+        keys ? shown("key", keyLabel(row, confidence)) : null,
       );
     });
     this.buttons.push(...buttons);
@@ -160,15 +176,14 @@ export class TrialView {
   #group(
     side: "left" | "right",
     cells: readonly Point[],
-    cell: number,
-    atlas: ImageBitmap,
+    sheet: Sheet,
   ): HTMLElement | null {
     if (cells.length === 0) return null;
     const images = cells.map((from, index) =>
-      image(this.#say(`trial.image_${side}`, { number: index + 1 }), from, cell, atlas),
+      this.#picture(this.#say(`trial.image_${side}`, { number: index + 1 }), from, sheet),
     );
     const grid = element("div", { class: "cells" }, ...images);
-    grid.style.setProperty("--across", String(gridOf(cells.length).columns));
+    grid.style.setProperty("--n-across", String(gridOf(cells.length).columns));
     const title = this.#say(`trial.${side}`);
     return element(
       "section",
@@ -178,9 +193,36 @@ export class TrialView {
     );
   }
 
-  #query(row: Row, from: Point, cell: number, atlas: ImageBitmap): HTMLElement {
-    const name = this.#say(`trial.image_${row}`);
-    return element("div", { class: `query ${row}` }, image(name, from, cell, atlas));
+  #query(row: Row, from: Point, sheet: Sheet): HTMLElement {
+    const picture = this.#picture(this.#say(`trial.image_${row}`), from, sheet);
+    return element("div", { class: `query ${row}` }, picture);
+  }
+
+  /** A window of one cell onto the atlas. */
+  #picture(
+    alt: string,
+    [x, y]: Point,
+    { atlas, cell, name }: Sheet,
+  ): HTMLElement {
+    const image = element("img", {
+      src: atlas.src,
+      alt,
+      // Painted together with all that is around it, not when it is convenient.
+      decoding: "sync",
+      draggable: "false",
+      elementtiming: name,
+    });
+    const inCells = {
+      "--across": atlas.naturalWidth / cell,
+      "--down": atlas.naturalHeight / cell,
+      "--x": x / cell,
+      "--y": y / cell,
+    };
+    for (const [property, value] of Object.entries(inCells)) {
+      image.style.setProperty(property, String(value));
+    }
+    this.images.push(image);
+    return element("div", { class: "picture" }, image);
   }
 
   #arrow(): HTMLElement {
@@ -204,15 +246,4 @@ function questionOf({ instruction, left, right }: Place): MessageName {
 function gridOf(n: number): { columns: number; rows: number } {
   const columns = Math.ceil(Math.sqrt(n));
   return { columns, rows: n === 0 ? 0 : Math.ceil(n / columns) };
-}
-
-function image(
-  name: string,
-  from: Point,
-  cell: number,
-  atlas: ImageBitmap,
-): HTMLCanvasElement {
-  const canvas = element("canvas", { role: "img", "aria-label": name });
-  drawCell(canvas, atlas, from, cell);
-  return canvas;
 }

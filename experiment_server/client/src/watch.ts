@@ -1,6 +1,6 @@
 /** What happens to the window during a session, told to the server now and then. */
 
-import { ask } from "./api";
+import { ask, Refusal } from "./api";
 import type { SessionClock } from "./clock";
 import { setZoom } from "./display";
 import type { Scale, Store } from "./store";
@@ -174,8 +174,10 @@ export class Watch {
     this.#isWindowNew = false;
     this.#isTelling = true;
     const body = { events, window: windowSize() };
+    const { token } = this.#followed;
     try {
-      await ask("session/events", { token: this.#followed.token, body, keepalive });
+      // What the server refuses it would refuse again.
+      await ask("session/events", { token, body, keepalive }).catch(unlessRefused);
       const told = new Set(events.map(({ number }) => number));
       const left = (this.#store.session()?.events ?? []).filter(
         ({ number }) => !told.has(number),
@@ -188,6 +190,10 @@ export class Watch {
       this.#isTelling = false;
     }
   }
+}
+
+function unlessRefused(error: unknown): void {
+  if (!(error instanceof Refusal) || error.status >= 500) throw error;
 }
 
 export function isFullscreen(): boolean {
