@@ -251,6 +251,15 @@ class Study:
         return self.folder / "atlases" / trial.atlas
 
 
+def questions_match(study: Study) -> bool:
+    """Whether every question about the instructions has a right option, and one."""
+    questions = study.texts.get("comprehension") or []
+    return len(questions) == len(study.comprehension) and all(
+        0 <= right < len(one["options"])
+        for one, right in zip(questions, study.comprehension, strict=True)
+    )
+
+
 def n_cells(*, n_images: int) -> int:
     """Return how many cells an atlas of ``n_images`` has: whole rows."""
     return -(-n_images // ATLAS_COLUMNS) * ATLAS_COLUMNS

@@ -85,9 +85,16 @@ def free_slot(db: Session, study: Study) -> int:
     """
     held = set(db.scalars(select(SessionRecord.slot).where(SessionRecord.holds_slot)))
     order = session_rng(study, None, "slots").permutation(len(study.slots))
-    for slot in order:
-        if int(slot) not in held:
-            return int(slot)
+    free = [int(slot) for slot in order if int(slot) not in held]
+    # Who may still come back gets their slot again as long as there are others.
+    left = select(SessionRecord.slot).where(
+        SessionRecord.status == "active",
+        ~SessionRecord.holds_slot,
+        ~SessionRecord.test_run,
+    )
+    awaited = set(db.scalars(left)) if free else set()
+    for slot in sorted(free, key=awaited.__contains__):
+        return slot
     raise Refusal(
         "study-full",
         "Every place in this study is taken; come again later, since places may"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from data.errors import ExperimentError
 from data.files import file_hash
-from data.studies import Study
+from data.studies import Study, questions_match
 from experiment_server.presentations import draw_practice, session_rng
 
 PAGE_FILES = ("study.js", "study.css")
@@ -27,11 +27,7 @@ def check_ready(study: Study) -> None:
     for key in ("consent", "consent_version", "instructions", "debrief"):
         if not study.texts.get(key):
             raise _lacks(study, f"texts.json has no {key!r}")
-    questions = study.texts.get("comprehension") or []
-    if len(questions) != len(study.comprehension) or not all(
-        right in range(len(one["options"]))
-        for one, right in zip(questions, study.comprehension, strict=True)
-    ):
+    if not questions_match(study):
         raise _lacks(study, "its questions and their right options don't match")
     drawn = draw_practice(study, session_rng(study, None, "practice"))
     needed = config.n_obvious_practice + config.n_less_obvious_practice

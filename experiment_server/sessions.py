@@ -5,11 +5,11 @@ import hmac
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import uuid4
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from data.exclusion import ExclusionCriteria
@@ -37,6 +37,15 @@ from experiment_server.tables import (
     TokenRecord,
 )
 
+_LOCKED = (
+    select(SessionRecord)
+    .where(SessionRecord.session_id == bindparam("session_id"))
+    .with_for_update()
+)
+
+_MOST_VISITS = 20_000
+"""Tokens that a server remembers before it looks them up again."""
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Host:
@@ -45,6 +54,7 @@ class Host:
     study: Study
     database: Database
     settings: ServerSettings
+    visits: dict[str, tuple[str, int]] = field(default_factory=dict)
 
     @property
     def criteria(self) -> ExclusionCriteria:
@@ -306,7 +316,9 @@ def taken_over() -> Refusal:
 
 
 @contextmanager
-def any_visit(host: Host, token: str) -> Iterator[tuple[Session, SessionRecord, int]]:
+def any_visit(
+    host: Host, token: str, *, timed_out_too: bool = False
+) -> Iterator[tuple[Session, SessionRecord, int]]:
     """Give a session to change, and which visit asks; on disk when it is left.
 
     An unknown token is refused before anything waits for the right to write.
@@ -316,20 +328,15 @@ def any_visit(host: Host, token: str) -> Iterator[tuple[Session, SessionRecord, 
     Refusal
         No session has this token, or it was left for too long; it is timed out then.
     """
-    with host.database.read() as db:
-        session_id, visit = visit_of(db, token)
-    with host.database.write() as db:
-        record = _locked(db, session_id)
-        if not has_expired(record, host.now()):
-            yield db, record, visit
-            return
-    with host.database.write() as db:
-        # The ledger comes first, as it does for those who join.
-        lock_ledger(db)
-        record = _locked(db, session_id)
-        if _goes_on(host, db, record):
-            yield db, record, visit
-            return
+    session_id, visit = _known_visit(host, token)
+    for was_renewed in (False, True):
+        with host.database.write() as db:
+            record = _locked(db, session_id)
+            if was_renewed or not has_expired(record, host.now()):
+                yield db, record, visit
+                return
+        if not (_renewed(host, session_id) or timed_out_too):
+            break
     raise Refusal(
         "wrong-screen",
         "This session was left for too long and has ended.",
@@ -337,9 +344,29 @@ def any_visit(host: Host, token: str) -> Iterator[tuple[Session, SessionRecord, 
     )
 
 
+def _known_visit(host: Host, token: str) -> tuple[str, int]:
+    """Look a token up once: what it stands for never changes."""
+    key = hash_of(token)
+    known = host.visits.get(key)
+    if known is None:
+        with host.database.read() as db:
+            known = visit_of(db, token)
+        if len(host.visits) >= _MOST_VISITS:
+            host.visits.clear()
+        host.visits[key] = known
+    return known
+
+
 def _locked(db: Session, session_id: str) -> SessionRecord:
-    query = select(SessionRecord).where(SessionRecord.session_id == session_id)
-    return db.scalars(query.with_for_update()).one()
+    return db.scalars(_LOCKED, {"session_id": session_id}).one()
+
+
+def _renewed(host: Host, session_id: str) -> bool:
+    """Let a session go on that was left for too long, or end it."""
+    with host.database.write() as db:
+        # The ledger comes first, as it does for those who join.
+        lock_ledger(db)
+        return _goes_on(host, db, _locked(db, session_id))
 
 
 def _goes_on(host: Host, db: Session, record: SessionRecord) -> bool:

@@ -127,7 +127,10 @@ def _simulate(arguments: argparse.Namespace) -> int:
         return _take_part(arguments, study, people, finished, arguments.server)
     url = arguments.database or default_url(arguments.study)
     finished = _finished(study, url, make=True)
-    with _stopped_by_termination(), served(arguments.study, url) as server:
+    with (
+        _stopped_by_termination(),
+        served(arguments.study, url, seed=arguments.seed) as server,
+    ):
         return _take_part(arguments, study, people, finished, server)
 
 

@@ -1,5 +1,6 @@
 """HTTP for participants. Each view reads, calls one function, and answers."""
 
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -24,11 +25,11 @@ from experiment_server.sessions import (
     resume,
     session_of,
 )
-from experiment_server.tables import SessionRecord
+from experiment_server.tables import PresentationRecord, SessionRecord
 
 _BEARER: list[dict[str, list[Any]]] = [{"token": []}]
 _Responses = dict[str | int | HTTPStatus, type[BaseModel] | dict[Any, Any] | None]
-_Json = tuple[dict[str, Any], int]
+_Json = tuple[Response, int]
 _STATE: _Responses = {
     "200": messages.State,
     "401": messages.ErrorReply,
@@ -65,13 +66,17 @@ def present_state(token: str) -> messages.State:
         return state_of(db, here.study, session_of(db, token), here.now())
 
 
-def _state(db: Session, record: SessionRecord) -> messages.State:
+def _state(
+    db: Session,
+    record: SessionRecord,
+    coming: Sequence[PresentationRecord] | None = None,
+) -> messages.State:
     db.flush()
-    return state_of(db, host().study, record, host().now())
+    return state_of(db, host().study, record, host().now(), coming)
 
 
 def _json(reply: messages.Reply, status: int = 200) -> _Json:
-    return reply.model_dump(mode="json"), status
+    return Response(reply.model_dump_json(), mimetype="application/json"), status
 
 
 @api.get("/study", responses={"200": messages.StudyReply})
@@ -123,7 +128,8 @@ def get_session() -> _Json:
 )
 def post_resume(body: messages.Resume) -> _Json:
     """Go on in a page that was just loaded; only its new token may write now."""
-    with any_visit(host(), bearer_token()) as (db, record, _):
+    token = bearer_token()
+    with any_visit(host(), token, timed_out_too=True) as (db, record, _):
         token = resume(db, record, body, host().now())
         reply = messages.JoinReply(token=token, state=_state(db, record))
     return _json(reply)
@@ -179,7 +185,7 @@ def post_answer(body: messages.Answer) -> _Json:
     """Store an answer: 201 for the first, 200 for a repeat of it."""
     here = host()
     with any_visit(here, bearer_token()) as (db, record, visit):
-        is_new, correct = record_answer(
+        is_new, correct, coming = record_answer(
             db,
             here.study,
             record,
@@ -188,7 +194,9 @@ def post_answer(body: messages.Answer) -> _Json:
             is_newest=visit == record.visit,
         )
         feedback = None if correct is None else messages.FeedbackReply(correct=correct)
-        reply = messages.AnswerReply(feedback=feedback, state=_state(db, record))
+        reply = messages.AnswerReply(
+            feedback=feedback, state=_state(db, record, coming)
+        )
         number = record.number
     if is_new and reply.state.screen == "feedback":
         _judge(number)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Literal
 
-from data.studies import Study, StudyTrial, atlas_size
+from data.studies import Study, StudyTrial, atlas_size, questions_match
 from stimuli.check_atlases import AtlasFacts, atlas_facts
 from stimuli.check_balance import unbalanced
 from stimuli.check_findings import Finding, several
@@ -82,6 +82,8 @@ def _missing(study: Study, atlases: dict[str, AtlasFacts]) -> Iterator[Finding]:
     for name in ("consent", "consent_version", "instructions", "debrief"):
         if not study.texts.get(name):
             yield Finding("missing", f"texts.json has no {name!r}")
+    if not questions_match(study):
+        yield Finding("missing", "the right options of the texts' questions")
 
 
 def _missing_trials(study: Study) -> Iterator[Finding]:

@@ -74,6 +74,7 @@ def _texts(study: Study) -> Iterator[Finding]:
 
 def _files(study: Study) -> Iterator[Finding]:
     known = {"study.json", "texts.json", "server/trials.json", "server/slots.json"}
+    known |= {"server/comprehension.json"} if study.comprehension else set()
     known |= {f"atlases/{trial.atlas}" for trial in study.trials.values()}
     found = {
         path.relative_to(study.folder).as_posix()

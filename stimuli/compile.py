@@ -36,7 +36,7 @@ from stimuli.compile_slots import (
     purpose_rng,
     spread,
 )
-from stimuli.compile_texts import study_texts
+from stimuli.compile_texts import right_options, study_texts
 
 _IMAGES_IN_MEMORY = 1500
 """Of 150 kB each; images of extreme ranks occur in many tasks."""
@@ -152,6 +152,7 @@ def compile_study(
             slots=plan.slots,
             texts=study_texts(config, materials.tasks.config.n_explanations),
             header=_header(materials, seed, tasks_per_unit),
+            comprehension=right_options(config),
         )
 
 

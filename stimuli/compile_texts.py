@@ -56,12 +56,13 @@ def study_texts(config: StudyConfig, n_explanations: int) -> dict[str, Any]:
     -------
     dict
         'consent', 'consent_version' (changes with every word of the consent),
-        'instructions' (list of 'text' and 'highlight'), 'debrief', 'withdrawal'.
+        'instructions' (list of 'text' and 'highlight'), 'debrief', 'withdrawal', and
+        'comprehension' (list of 'question' and 'options') where the study asks.
     """
     folder = TEXTS / config.language
     words = _words(config, n_explanations)
     consent = _filled(folder / "consent.md", words)
-    return {
+    texts = {
         "consent": consent,
         "consent_version": bytes_hash(consent.encode())[:12],
         "instructions": [
@@ -73,6 +74,24 @@ def study_texts(config: StudyConfig, n_explanations: int) -> dict[str, Any]:
         "debrief": _filled(folder / "debrief.md", words),
         "withdrawal": _filled(folder / "withdrawal.md", words),
     }
+    asked = _questions(config)
+    shown = [{"question": one["text"], "options": one["options"]} for one in asked]
+    return texts | ({"comprehension": shown} if shown else {})
+
+
+def right_options(config: StudyConfig) -> list[int]:
+    """Return the right option of each question about the instructions, from 0."""
+    return [int(one["right"]) for one in _questions(config)]
+
+
+def _questions(config: StudyConfig) -> list[dict[str, Any]]:
+    if not config.comprehension:
+        return []
+    path = TEXTS / config.language / "comprehension.toml"
+    found: list[dict[str, Any]] = tomllib.loads(path.read_text(encoding="utf-8"))[
+        "question"
+    ]
+    return found
 
 
 def language_defaults(language: str) -> dict[str, str]:

@@ -98,6 +98,11 @@ class BrowserWalk:
             await self._answer(page)
         elif screen == "instructions":
             await self._read(page)
+        elif screen == "comprehension":
+            for number, right in enumerate(self.recognition.right_options):
+                at = f"[data-question='{number}'] input[value='{right}']"
+                await page.check(at)
+            await self._click(page, "continue")
         else:
             action = {"start": "start", "consent": "agree", "debrief": "finish"}
             await self._click(page, action.get(screen, "continue"))
@@ -178,8 +183,8 @@ class BrowserWalk:
         state = content if "screen" in content else content.get("state")
         if state:
             self._state = state
-            if state["trial"]:
-                self._trials[state["trial"]["sequence"]] = state["trial"]
+            trials = [*([state["trial"]] if state["trial"] else []), *state["upcoming"]]
+            self._trials |= {trial["sequence"]: trial for trial in trials}
 
 
 async def _cancel_when(

@@ -134,6 +134,12 @@ class HttpWalk:
             self._go("consent", {"agreed": True, "consent_version": version})
         elif screen == "instructions":
             self._read()
+        elif screen == "comprehension":
+            answers = list(self.recognition.right_options)
+            self._go(
+                "comprehension",
+                {"answers": answers, "time_elapsed_ms": self._after(20_000.0)},
+            )
         elif screen == "trial":
             self._answer()
         elif screen == "feedback":

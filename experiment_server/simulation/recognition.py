@@ -34,6 +34,7 @@ class Recognition:
     """
 
     def __init__(self, study: Study) -> None:
+        self.right_options = study.comprehension
         self._known: dict[str, tuple[StudyTrial, tuple[str, ...]]] = {}
         for trial in study.trials.values():
             path = study.atlas_path(trial)

@@ -16,8 +16,10 @@ STOP_S = 20.0
 
 
 @contextmanager
-def served(study: Path, database_url: str) -> Iterator[str]:
+def served(study: Path, database_url: str, *, seed: int) -> Iterator[str]:
     """Start ``unitscope serve`` on a free port, give its address, and stop it.
+
+    Its draws come from the seed, so that a simulation can be repeated.
 
     Raises
     ------
@@ -29,7 +31,7 @@ def served(study: Path, database_url: str) -> Iterator[str]:
         command = [
             *(sys.executable, "-m", "unitscope", "serve", str(study)),
             *("--database", database_url, "--port", "0", "--repeats-allowed"),
-            *("--ready-file", str(ready)),
+            *("--ready-file", str(ready), "--draw-seed", str(seed)),
         ]
         with log.open("wb") as output:
             # Apart from the terminal, so that an interrupt stops the observers first.
