@@ -1,8 +1,10 @@
 """Storing answers, and what follows from one. Knows the database, not Flask."""
 
+from collections.abc import Sequence
 from datetime import datetime
+from typing import cast
 
-from sqlalchemy import func, select
+from sqlalchemy import Table, bindparam, func, insert, or_, select
 from sqlalchemy.orm import Session
 
 from data.studies import Study
@@ -13,11 +15,21 @@ from experiment_server.presentations import (
     add_main_block,
     add_practice_round,
     is_correct,
+    open_presentations,
 )
 from experiment_server.refusals import Refusal
-from experiment_server.screens import n_practice_trials
+from experiment_server.screens import N_AHEAD, n_practice_trials
 from experiment_server.sessions import taken_over
 from experiment_server.tables import AnswerRecord, PresentationRecord, SessionRecord
+
+_INSERT = insert(cast(Table, AnswerRecord.__table__))
+_STORED = select(AnswerRecord).where(
+    AnswerRecord.session_id == bindparam("session_id"),
+    or_(
+        AnswerRecord.trial_index == bindparam("trial_index"),
+        AnswerRecord.idempotency_key == bindparam("idempotency_key"),
+    ),
+)
 
 
 def record_answer(
@@ -28,7 +40,7 @@ def record_answer(
     now: datetime,
     *,
     is_newest: bool = True,
-) -> tuple[bool, bool | None]:
+) -> tuple[bool, bool | None, list[PresentationRecord] | None]:
     """Store an answer once and move the session on.
 
     A browser that loses its connection after the commit sends its answer again; the
@@ -42,8 +54,9 @@ def record_answer(
     Returns
     -------
     tuple
-        Whether the answer is new, and whether it is correct; the latter is None where
-        the study shows no feedback after this trial.
+        Whether the answer is new; whether it is correct, None where the study shows no
+        feedback after this trial; and the presentations that follow in the same block
+        as far as they are known, None where a new block begins.
 
     Raises
     ------
@@ -51,29 +64,48 @@ def record_answer(
         It is not the open trial's, that trial has another answer, or the confidence
         is not one of the study's levels.
     """
-    stored = db.get(AnswerRecord, (record.session_id, answer.sequence))
+    stored, others = _stored(db, record, answer)
     is_repeat = stored is not None and stored.idempotency_key == answer.idempotency_key
     if not (is_newest or is_repeat):
         raise taken_over()
     if stored is not None:
         _check_repeat(stored, answer)
         shown = db.get(PresentationRecord, (record.session_id, answer.sequence))
-        return False, _feedback(study, shown, stored.correct)
+        return False, _feedback(study, shown, stored.correct), None
     _check_new(db, study, record, answer)
-    shown = db.get(PresentationRecord, (record.session_id, answer.sequence))
-    if shown is None:
+    _check_key(others)
+    found = open_presentations(db, record, most=2 + N_AHEAD)
+    if not found or found[0].trial_index != answer.sequence:
         raise Refusal("wrong-sequence", "There is no such trial.", with_state=True)
+    shown, *coming = found
     correct = is_correct(study, shown, answer.chosen)
-    db.add(_answer_record(shown, answer, correct=correct, now=now))
+    row = _answer_row(shown, answer, correct=correct, now=now)
+    # Past the unit of work, which takes longer than the statement.
+    db.execute(_INSERT, row)
     record.position += 1
     record.elapsed_ms = max(record.elapsed_ms, answer.time_elapsed_ms)
     record.lease_until = lease_end(study, now)
-    db.flush()
     step = _step_after(db, study, record, shown)
     move(record, step, now)
     if step == "answer_last":
         record.total_time_ms = record.elapsed_ms
-    return True, _feedback(study, shown, correct)
+    goes_on = step in ("next_trial", "pause")
+    return True, _feedback(study, shown, correct), coming if goes_on else None
+
+
+def _stored(
+    db: Session, record: SessionRecord, answer: Answer
+) -> tuple[AnswerRecord | None, list[AnswerRecord]]:
+    """Return the trial's answer, and those to other trials under the same key."""
+    names = {
+        "session_id": record.session_id,
+        "trial_index": answer.sequence,
+        "idempotency_key": answer.idempotency_key,
+    }
+    found = db.scalars(_STORED, names).all()
+    own = [one for one in found if one.trial_index == answer.sequence]
+    others = [one for one in found if one.trial_index != answer.sequence]
+    return own[0] if own else None, others
 
 
 def _check_repeat(stored: AnswerRecord, answer: Answer) -> None:
@@ -103,11 +135,10 @@ def _check_new(
             f"'confidence' is {answer.confidence}; it must be in"
             f" [1, {study.config.confidence_levels}].",
         )
-    used = select(func.count()).where(
-        AnswerRecord.session_id == record.session_id,
-        AnswerRecord.idempotency_key == answer.idempotency_key,
-    )
-    if db.scalar(used):
+
+
+def _check_key(others: Sequence[AnswerRecord]) -> None:
+    if others:
         raise Refusal(
             "key-used",
             "'idempotency_key' was used for another trial of this session; every"
@@ -116,11 +147,11 @@ def _check_new(
         )
 
 
-def _answer_record(
+def _answer_row(
     shown: PresentationRecord, answer: Answer, *, correct: bool, now: datetime
-) -> AnswerRecord:
+) -> dict[str, object]:
     onset, display = answer.onset or Onset(method=""), answer.display or Display()
-    return AnswerRecord(
+    return dict(
         session_id=shown.session_id,
         trial_index=shown.trial_index,
         idempotency_key=answer.idempotency_key,
@@ -164,7 +195,7 @@ def _step_after(
     """Return the step that the answer to ``shown`` leads to, and draw what follows."""
     if shown.practice_round is not None:
         return _step_after_practice(db, study, record, shown.practice_round)
-    n_done = _n_done_of_block(db, record)
+    n_done = record.position - record.practice_round * n_practice_trials(study)
     if n_done == len(study.slots[record.slot]):
         return "answer_last"
     every = study.config.break_every
@@ -195,16 +226,3 @@ def _step_after_practice(
         return "use_up_rounds"
     add_practice_round(db, study, record, number=practice_round + 1, first=first)
     return "fail_round"
-
-
-def _n_done_of_block(db: Session, record: SessionRecord) -> int:
-    done = (
-        select(func.count())
-        .select_from(AnswerRecord)
-        .join(AnswerRecord.presentation)
-        .where(
-            AnswerRecord.session_id == record.session_id,
-            PresentationRecord.practice_round.is_(None),
-        )
-    )
-    return db.scalar(done) or 0

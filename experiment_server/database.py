@@ -19,7 +19,6 @@ from experiment_server.group_commit import GroupCommit
 from experiment_server.settings import utc_now
 from experiment_server.tables import Base, StudyRecord
 
-
 _MOST_CONNECTIONS = 32
 """Kept for each process; a thread of a server needs one."""
 

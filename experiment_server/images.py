@@ -5,8 +5,8 @@ from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy import bindparam, select
+from sqlalchemy.orm import Session, load_only
 
 from data.atlases import AtlasIndex, index_atlas, rearranged
 from data.errors import ExperimentError
@@ -18,6 +18,23 @@ from experiment_server.tables import PresentationRecord, SessionRecord
 
 _N_INDEXED = 4096
 """Atlases whose index is kept, of about 3 kB each."""
+
+
+_SHOWN = (
+    select(SessionRecord, PresentationRecord.trial_id, PresentationRecord.trial_index)
+    .join(PresentationRecord, PresentationRecord.session_id == SessionRecord.session_id)
+    .where(PresentationRecord.image == bindparam("image"))
+    .options(
+        load_only(
+            SessionRecord.session_id,
+            SessionRecord.status,
+            SessionRecord.screen,
+            SessionRecord.position,
+            SessionRecord.lease_until,
+            SessionRecord.draw_key,
+        )
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -43,16 +60,7 @@ def sent_image(
     It may see the open presentation, the two after it, and the example while the
     instructions are read.
     """
-    found = db.execute(
-        select(
-            SessionRecord, PresentationRecord.trial_id, PresentationRecord.trial_index
-        )
-        .join(
-            PresentationRecord,
-            PresentationRecord.session_id == SessionRecord.session_id,
-        )
-        .where(PresentationRecord.image == image)
-    ).first()
+    found = db.execute(_SHOWN, {"image": image}).first()
     if found is None:
         return _example(db, study, image, now)
     record, trial_id, trial_index = found

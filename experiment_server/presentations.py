@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Sequence
 
 import numpy as np
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from data.files import bytes_hash
@@ -162,22 +162,27 @@ def _most_extreme_first(n: int, rng: np.random.Generator) -> list[int]:
     return [0, *others] if n else []
 
 
+_OPEN = (
+    select(PresentationRecord)
+    .where(
+        PresentationRecord.session_id == bindparam("session_id"),
+        PresentationRecord.trial_index >= bindparam("first"),
+        PresentationRecord.trial_index < bindparam("stop"),
+    )
+    .order_by(PresentationRecord.trial_index)
+)
+
+
 def open_presentations(
     db: Session, record: SessionRecord, *, most: int
 ) -> list[PresentationRecord]:
     """Return the open presentation and those after it, up to ``most``."""
-    stop = record.position + most
-    return list(
-        db.scalars(
-            select(PresentationRecord)
-            .where(
-                PresentationRecord.session_id == record.session_id,
-                PresentationRecord.trial_index >= record.position,
-                PresentationRecord.trial_index < stop,
-            )
-            .order_by(PresentationRecord.trial_index)
-        )
-    )
+    span = {
+        "session_id": record.session_id,
+        "first": record.position,
+        "stop": record.position + most,
+    }
+    return list(db.scalars(_OPEN, span))
 
 
 def is_correct(study: Study, shown: PresentationRecord, chosen: str) -> bool:

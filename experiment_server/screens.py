@@ -1,5 +1,6 @@
 """What a participant may see now; nothing here tells which query is right."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import func, select
@@ -33,11 +34,21 @@ def present_screen(record: SessionRecord, now: datetime) -> Screen:
 
 
 def state_of(
-    db: Session, study: Study, record: SessionRecord, now: datetime
+    db: Session,
+    study: Study,
+    record: SessionRecord,
+    now: datetime,
+    coming: Sequence[PresentationRecord] | None = None,
 ) -> messages.State:
-    """Return the state of a session as its client may know it."""
+    """Return the state of a session as its client may know it.
+
+    Parameters
+    ----------
+    coming : sequence of PresentationRecord or None
+        The open presentation and those after it, where they were looked up already.
+    """
     screen = present_screen(record, now)
-    ahead = _ahead(db, record, screen)
+    ahead = _ahead(db, record, screen, coming)
     trials = [
         trial_reply(study, record, one.presentation, one.image, one.trial_index)
         for one in ahead[: _n_before_screen(study, record, screen)]
@@ -131,11 +142,16 @@ def n_practice_trials(study: Study) -> int:
 
 
 def _ahead(
-    db: Session, record: SessionRecord, screen: Screen
-) -> list[PresentationRecord]:
+    db: Session,
+    record: SessionRecord,
+    screen: Screen,
+    coming: Sequence[PresentationRecord] | None,
+) -> Sequence[PresentationRecord]:
     if screen not in WITH_IMAGES:
         return []
     most = 1 + N_AHEAD if screen == "trial" else N_AHEAD
+    if coming is not None:
+        return coming[:most]
     return open_presentations(db, record, most=most)
 
 
