@@ -303,13 +303,13 @@ class LayerStream:
         if not self._n_waiting:
             return
         value = np.ascontiguousarray(self._waiting[: self._n_waiting].T)
-        totals = block_totals(value)
         first = self._n_merged
-        if not np.isfinite(totals.minimum + totals.maximum).all():
+        if not np.isfinite(value).all():
             unit, image = np.argwhere(~np.isfinite(value))[0]
             raise ActivationError(
                 self.units[unit], first + int(image), value[unit, image]
             )
+        totals = block_totals(value)
         index = np.arange(first, first + self._n_waiting)
         code = rank_codes(value, self._order.keys(index))
         self.top.merge(code)

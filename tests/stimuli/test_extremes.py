@@ -3,9 +3,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data.recordings import tie_keys
+from data.recordings import TieOrder, tie_keys
 from data.units import UnitId
-from stimuli.extremes import BLOCK, LayerStream
+from stimuli.extremes import (
+    BLOCK,
+    ActivationError,
+    LayerStream,
+    RunningExtremes,
+    RunningStatistics,
+    bytes_per_unit,
+    coded_values,
+    rank_codes,
+)
 
 N_IMAGES = 700
 
@@ -141,3 +150,119 @@ def test_what_is_held_does_not_grow_with_the_images(values):
     few = streamed(values, batch_sizes=[32])
     many = streamed(np.tile(values, (5, 1)), batch_sizes=[32])
     assert held_bytes(many) == held_bytes(few)
+
+
+finite = st.floats(allow_nan=False, allow_infinity=False, width=32)
+
+
+@given(st.lists(st.tuples(finite, st.integers(0, 2**32 - 1)), min_size=1, max_size=30))
+def test_codes_are_in_the_order_of_values_then_keys(pairs):
+    value = np.array([pair[0] for pair in pairs], dtype=np.float32)
+    key = np.array([pair[1] for pair in pairs], dtype=np.uint32)
+    code = rank_codes(value, key)
+    order = np.lexsort((key, value))
+    np.testing.assert_array_equal(np.argsort(code, kind="stable"), order)
+    np.testing.assert_array_equal(coded_values(code), value)
+
+
+@given(st.integers(0, 2**40), st.lists(st.integers(0, 2**31 - 1), max_size=20))
+def test_an_image_can_be_told_from_its_key(seed, images):
+    order = TieOrder(units_of(3), seed=seed)
+    index = np.array(images, dtype=np.int64)
+    found = order.images(order.keys(index))
+    np.testing.assert_array_equal(found, np.broadcast_to(index, (3, len(images))))
+
+
+@given(
+    values=st.lists(st.integers(0, 6), min_size=3, max_size=200),
+    n_kept=st.integers(1, 8),
+    width=st.integers(1, 90),
+    highest=st.booleans(),
+)
+def test_extremes_do_not_depend_on_how_codes_are_merged(values, n_kept, width, highest):
+    index = np.arange(len(values))
+    keys = TieOrder(units_of(1), seed=0).keys(index)
+    code = rank_codes(np.array([values], dtype=np.float32), keys)
+    running = RunningExtremes(1, n_kept, highest=highest)
+    for start in range(0, len(values), width):
+        running.merge(code[:, start : start + width])
+    whole = np.sort(code[0])[::-1] if highest else np.sort(code[0])
+    np.testing.assert_array_equal(running.ranked()[0], whole[:n_kept])
+
+
+def test_tie_share_counts_the_extremes_that_share_their_activation():
+    values = np.zeros((40, 3), dtype=np.float32)
+    values[:, 1] = np.arange(40)
+    values[:10, 2] = np.arange(1, 11)
+    table = streamed(values, batch_sizes=[40], n_kept=10).table()
+    assert table["tie_share"].tolist() == [1, 0, 0.5]
+
+
+def test_sparsity_is_the_share_of_images_at_zero_or_below(values):
+    table = streamed(values, batch_sizes=[33]).table()
+    np.testing.assert_array_equal(table["sparsity"], (values <= 0).mean(axis=0))
+
+
+@pytest.mark.parametrize("stop", [1, 255, 256, 300, 699])
+def test_a_stream_goes_on_from_its_state_as_if_never_stopped(values, stop):
+    unit = units_of(4)[1]
+    maps = np.stack([values, -values], axis=2)
+
+    def fresh():
+        options = {"n_kept": 20, "n_images": N_IMAGES, "full": [unit], "seed": 0}
+        return LayerStream(units_of(4), n_map_statistics=2, **options)
+
+    whole, first, second = fresh(), fresh(), fresh()
+    whole.add(values, maps)
+    first.add(values[:stop], maps[:stop])
+    second.restore(first.state())
+    second.add(values[stop:], maps[stop:])
+    whole.flush()
+    second.flush()
+    for name, array in whole.extremes().items():
+        np.testing.assert_array_equal(array, second.extremes()[name])
+    assert whole.table().equals(second.table())
+    np.testing.assert_array_equal(whole.map_means(), second.map_means())
+    np.testing.assert_array_equal(whole.full[unit], second.full[unit])
+
+
+def test_parts_of_a_set_join_to_the_bits_of_the_whole(values):
+    whole = streamed(values, batch_sizes=[100])
+    parts = []
+    for start in (0, 2 * BLOCK):
+        totals = []
+        part = LayerStream(
+            units_of(4),
+            n_kept=20,
+            n_images=N_IMAGES,
+            full=(),
+            seed=0,
+            first_image=start,
+            totals=totals,
+        )
+        part.add(values[start : start + 2 * BLOCK])
+        part.flush()
+        parts.append((part, totals))
+    top = RunningExtremes(4, 20, highest=True)
+    statistics = RunningStatistics(4)
+    # The ends may be joined in any order; sums are joined in the images' order.
+    for part, _ in reversed(parts):
+        top.merge(part.top.ranked())
+    for _, totals in parts:
+        for block in totals:
+            statistics.join(block)
+    np.testing.assert_array_equal(top.ranked(), whole.top.ranked())
+    table = whole.table().drop(columns="tie_share")
+    assert statistics.table(units_of(4)).equals(table)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_an_activation_that_is_not_finite_is_named(values, bad):
+    values[300, 2] = bad
+    with pytest.raises(ActivationError, match=r"toy::layer::2 is .* for image 300"):
+        streamed(values, batch_sizes=[64])
+
+
+def test_the_memory_that_is_told_covers_what_is_held(values):
+    stream = streamed(values, batch_sizes=[64], n_kept=50)
+    assert held_bytes(stream) <= 4 * bytes_per_unit(50)
