@@ -19,7 +19,7 @@ CHANGES = """() => {
   }).observe(document.documentElement,
              { subtree: true, childList: true, attributeFilter: ["class"] });
 }"""
-BOXES = """() => [...document.querySelectorAll("canvas, .answer, .question, .group")]
+BOXES = """() => [...document.querySelectorAll(".picture, .answer, .question, .group")]
   .map((one) => one.getBoundingClientRect())
   .map(({ left, top, right, bottom }) => [left, top, right, bottom])"""
 OVERLAPS = """() => {
@@ -147,9 +147,13 @@ def test_every_word_of_a_trial_can_be_replaced(foreign):
         "trial.more_confident": "sicherer",
     }
     foreign.run(wording=wording)
-    words = foreign.shown().inner_text().split("\n")
-    texts = [one.strip() for one in words if len(one.strip()) > 1]
-    assert texts == ["Welches Bild passt rechts?", "Links", "sicherer", "Rechts"]
+    shown = foreign.shown().query_selector_all(".question, h2, .arrow-words")
+    assert [one.inner_text() for one in shown] == [
+        "Welches Bild passt rechts?",
+        "Links",
+        "sicherer",
+        "Rechts",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -211,6 +215,6 @@ def test_images_are_never_larger_than_they_are(foreign):
     foreign.run()
     foreign.shown()
     widths = foreign.page.eval_on_selector_all(
-        "canvas", "(all) => all.map((one) => one.getBoundingClientRect().width)"
+        ".picture", "(all) => all.map((one) => one.getBoundingClientRect().width)"
     )
     assert widths == pytest.approx([224] * 20)

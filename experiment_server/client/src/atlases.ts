@@ -7,7 +7,8 @@ const TIMEOUT_MS = 30_000;
 const ATTEMPTS_AHEAD = 5;
 
 export interface Atlas {
-  bitmap: ImageBitmap;
+  /** Complete and decoded; its address is used again for each picture on it. */
+  image: HTMLImageElement;
   decode_ms: number;
 }
 
@@ -16,6 +17,9 @@ export class Gone extends Error {}
 
 export class Atlases {
   readonly #atlases = new Map<string, Promise<Atlas>>();
+
+  /** `onRetry` hears of every request that failed and is repeated. */
+  constructor(private readonly onRetry: () => void = () => undefined) {}
 
   /** Fetch what will be needed, and let go of all else. */
   ahead(urls: readonly string[]): void {
@@ -38,13 +42,13 @@ export class Atlases {
   #release(url: string): void {
     const atlas = this.#atlases.get(url);
     this.#atlases.delete(url);
-    atlas?.then(({ bitmap }) => bitmap.close()).catch(() => undefined);
+    atlas?.then(({ image }) => URL.revokeObjectURL(image.src)).catch(() => undefined);
   }
 
   #begin(url: string, attempts: number): Promise<Atlas> {
     const begun = this.#atlases.get(url);
     if (begun) return begun;
-    const atlas = load(url, attempts);
+    const atlas = load(url, attempts, this.onRetry);
     this.#atlases.set(url, atlas);
     // A failure is forgotten, so that the next request starts anew.
     atlas.catch(() => this.#atlases.delete(url));
@@ -52,7 +56,11 @@ export class Atlases {
   }
 }
 
-async function load(url: string, attempts: number): Promise<Atlas> {
+async function load(
+  url: string,
+  attempts: number,
+  onRetry: () => void,
+): Promise<Atlas> {
   for (let failures = 0; ; failures += 1) {
     try {
       const atlas = await loadAtlas(url);
@@ -60,6 +68,7 @@ async function load(url: string, attempts: number): Promise<Atlas> {
       return atlas;
     } catch (error) {
       if (error instanceof Gone || failures + 1 >= attempts) throw error;
+      onRetry();
       if (failures >= 1) setNotice("images", true);
       await backOff(failures);
     }
@@ -75,7 +84,14 @@ export async function loadAtlas(url: string): Promise<Atlas> {
 }
 
 async function decode(blob: Blob): Promise<Atlas> {
+  const image = new Image();
+  image.src = URL.createObjectURL(blob);
   const before = performance.now();
-  const bitmap = await createImageBitmap(blob);
-  return { bitmap, decode_ms: performance.now() - before };
+  try {
+    await image.decode();
+  } catch (error) {
+    URL.revokeObjectURL(image.src);
+    throw error;
+  }
+  return { image, decode_ms: performance.now() - before };
 }

@@ -41,15 +41,3 @@ export function titled(text: string, otherwise: string): { title: string; text: 
   const [, title, rest] = /^\s*\*\*([^*]+)\*\*\s*\n\s*\n([\s\S]*)$/.exec(text) ?? [];
   return title && rest ? { title, text: rest } : { title: otherwise, text };
 }
-
-/** Fill a canvas with one cell of an atlas. */
-export function drawCell(
-  canvas: HTMLCanvasElement,
-  atlas: ImageBitmap,
-  [x, y]: readonly [number, number],
-  side: number,
-): void {
-  canvas.width = side;
-  canvas.height = side;
-  canvas.getContext("2d")?.drawImage(atlas, x, y, side, side, 0, 0, side, side);
-}

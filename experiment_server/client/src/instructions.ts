@@ -21,11 +21,11 @@ export async function instruct(
   atlases: Atlases,
   looks: Omit<Looks, "name">,
 ): Promise<Viewing[]> {
-  const { bitmap } = await atlases.get(example.image);
+  const { image } = await atlases.get(example.image);
   const viewings: Viewing[] = [];
   let index = 0;
   while (index < pages.length) {
-    const view = new TrialView(example, bitmap, { ...looks, name: `example-${index}` });
+    const view = new TrialView(example, image, { ...looks, name: `example-${index}` });
     view.reveal();
     view.highlight(pages[index]!.highlight);
     view.root.inert = true;

@@ -23,12 +23,16 @@ interface ElementTiming extends PerformanceEntry {
  *
  * Two frames after layout, one style change reveals all of it. Its onset is the time
  * stamp of the frame after that: the first moment at which what was painted for the
- * frame before can be on the screen. `name` is the elementtiming attribute of a text
- * that is revealed too; where the browser has Element Timing, it reports when that
- * text, and with it the frame, was presented.
+ * frame before can be on the screen. All `n_images` images have the elementtiming
+ * attribute `name`; where the browser has Element Timing, it reports when it presented
+ * each, and the last of them counts.
  */
-export async function show(reveal: () => void, name: string): Promise<Shown> {
-  const report = reportOf(name);
+export async function show(
+  reveal: () => void,
+  name: string,
+  n_images: number,
+): Promise<Shown> {
+  const report = reportOf(name, n_images);
   await nextFrame();
   const revealed_ms = await nextFrame();
   reveal();
@@ -50,17 +54,17 @@ export async function show(reveal: () => void, name: string): Promise<Shown> {
   };
 }
 
-function reportOf(name: string): {
-  presented_ms: () => number | null;
-  release: () => void;
-} {
-  let presented_ms: number | null = null;
+function reportOf(
+  name: string,
+  n_images: number,
+): { presented_ms: () => number | null; release: () => void } {
   if (!PerformanceObserver.supportedEntryTypes?.includes("element")) {
     return { presented_ms: () => null, release: () => undefined };
   }
+  const times: number[] = [];
   const note = (entries: PerformanceEntryList): void => {
     for (const { identifier, renderTime } of entries as ElementTiming[]) {
-      if (identifier === name && renderTime > 0) presented_ms = renderTime;
+      if (identifier === name && renderTime > 0) times.push(renderTime);
     }
   };
   const observer = new PerformanceObserver((list) => note(list.getEntries()));
@@ -69,7 +73,7 @@ function reportOf(name: string): {
     presented_ms: () => {
       // What the browser has noted but not handed over yet.
       note(observer.takeRecords());
-      return presented_ms;
+      return times.length < n_images ? null : Math.max(...times);
     },
     release: () => observer.disconnect(),
   };

@@ -2,9 +2,11 @@
 
 import { initJsPsych } from "jspsych";
 
-import { loadAtlas } from "./atlases";
+import { Atlases, loadAtlas } from "./atlases";
 import { TwoGroupsChoicePlugin } from "./trial_plugin";
 // Last, because it says where the trial stands on such a page.
 import "./plugin.css";
 
-Object.assign(window, { unitscope: { initJsPsych, loadAtlas, TwoGroupsChoicePlugin } });
+Object.assign(window, {
+  unitscope: { Atlases, initJsPsych, loadAtlas, TwoGroupsChoicePlugin },
+});

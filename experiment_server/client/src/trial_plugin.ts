@@ -39,7 +39,8 @@ const info = {
      * [x, y], of any lengths, 0 too), upper and lower ([x, y]), instruction (null or
      * {choose: row}). */
     place: { type: ParameterType.OBJECT, default: undefined },
-    /** Fetches and decodes an atlas: address to {bitmap (ImageBitmap), decode_ms}. */
+    /** Fetches and decodes an atlas: address to {image, decode_ms}, where
+     * image is a decoded HTMLImageElement. */
     load_image: { type: ParameterType.FUNCTION, default: undefined },
     /** Number of confidence steps in each row, 2 to 6. */
     confidence_levels: { type: ParameterType.INT, default: 3 },
@@ -52,7 +53,7 @@ const info = {
     /** Stores the response; resolves with {correct} where there is feedback, or null.
      * null: nothing is stored and there is no feedback. */
     submit: { type: ParameterType.FUNCTION, default: null },
-    /** Called in the frame in which the trial is shown. */
+    /** Called when the trial is shown, with its element and the onset in ms. */
     on_shown: { type: ParameterType.FUNCTION, default: null },
     /** Whether answers must wait, for example because something covers the trial. */
     is_covered: { type: ParameterType.FUNCTION, default: () => false },
@@ -110,7 +111,7 @@ export class TwoGroupsChoicePlugin implements JsPsychPlugin<Info> {
     const atlas = (await trial.load_image(trial.image)) as Atlas;
     TwoGroupsChoicePlugin.#nShown += 1;
     const name = `trial-${TwoGroupsChoicePlugin.#nShown}`;
-    const view = new TrialView(trial.place as Place, atlas.bitmap, {
+    const view = new TrialView(trial.place as Place, atlas.image, {
       levels: trial.confidence_levels,
       name,
       keys: trial.keys,
@@ -118,8 +119,10 @@ export class TwoGroupsChoicePlugin implements JsPsychPlugin<Info> {
     });
     display.replaceChildren(view.root);
     while (trial.is_covered()) await delay(50);
-    const shown = await show(() => view.reveal(), name);
-    trial.on_shown?.(view.root);
+    // Browsers throw away what they decoded early; by now it may be gone.
+    await view.decode();
+    const shown = await show(() => view.reveal(), name, view.images.length);
+    trial.on_shown?.(view.root, shown.onset_ms);
     onLoad?.();
     await delay(shown.onset_ms + trial.lock - performance.now());
     const answer = await answered(view, trial);
