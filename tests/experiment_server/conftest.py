@@ -10,6 +10,7 @@ from experiment_server.serve_command import CRITERIA
 from experiment_server.settings import ServerSettings
 from tests.experiment_server.participant import Participant
 from tests.experiment_server.toy_study import make_toy_study
+from tests.experiment_server.visitor import Visitor, running_site
 
 
 class Clock:
@@ -95,3 +96,29 @@ def serve(toy_folder, database_url, clock):
     yield start
     for served in opened:
         served.database.close()
+
+
+@pytest.fixture
+def site(study, tmp_path):
+    """The test's study, served for browsers."""
+    with running_site(study, tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+def visit(browser, site):
+    """Make visitors; at the end none may have made the browser complain."""
+    visitors = []
+
+    def make(*, by="mouse", size=(1280, 720), **options):
+        width, height = size
+        context = browser.new_context(
+            viewport={"width": width, "height": height}, **options
+        )
+        visitors.append(Visitor(context, site, by=by))
+        return visitors[-1]
+
+    yield make
+    for visitor in visitors:
+        visitor.context.close()
+    assert [visitor.complaints for visitor in visitors] == [[] for _ in visitors]
