@@ -93,6 +93,12 @@ UNITSCOPE = .venv/bin/unitscope
 LAYERS = _blocks.2,_blocks.5,_blocks.10,_blocks.14,_conv_head
 REPORT = $(DEMO)/report/report.html
 
+.PHONY: load
+
+# Sessions at human pace on both databases, beside a bare floor: about 12 minutes.
+load: setup
+	.venv/bin/python -m benchmarks.load --out artifacts/load.json
+
 .PHONY: demo FORCE
 
 demo: $(REPORT)

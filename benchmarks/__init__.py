@@ -1,0 +1,1 @@
+"""Measurements of speed, timing and load, each a command of its own."""

@@ -1,0 +1,1 @@
+"""How many sessions one small machine serves, and how fast, beside a bare floor."""
