@@ -25,7 +25,7 @@ BOXES = """() => [...document.querySelectorAll(".picture, .answer, .question, .g
 OVERLAPS = """() => {
   const boxes = (names) => [...document.querySelectorAll(names)]
     .map((one) => one.getBoundingClientRect());
-  const centre = boxes(".centre *");
+  const centre = boxes(".centre .picture, .centre .answer, .centre .arrow");
   const left = Math.min(...centre.map((one) => one.left));
   const right = Math.max(...centre.map((one) => one.right));
   return boxes(".left .cells").some((one) => one.right > left) ||
