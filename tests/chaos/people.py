@@ -157,7 +157,7 @@ class Person:
         body: dict[str, Any] = {"window": WINDOW, "join_key": self._uuid()}
         if self.persona != "anonymous":
             body["participant"] = f"person-{self.number}"
-        if self.rng.random() < 0.25:
+        if self.persona == "anonymous" or self.rng.random() < self.plan.move_share:
             # A double click, or a start that is sent again by what lies between.
             await self.client.once("POST", "/api/sessions", json=body)
         for _ in range(round(self.plan.patience_s / 7 / BETWEEN_TRIES_S)):

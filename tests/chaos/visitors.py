@@ -15,7 +15,8 @@ from tests.chaos.plan import Plan, drawn
 from tests.chaos.witness import Witness
 
 AT_ONCE = 3
-PATIENCE_S = 150.0
+PATIENCE_S = 60.0
+LONGEST_S = 300.0
 OTHER = {"upper": "lower", "lower": "upper"}
 
 MOVES: dict[str, float] = {
@@ -81,11 +82,16 @@ class Visitor:
             extra_http_headers={"X-Chaos-Person": str(self.number)},
         )
         self.page = await self._new_page(context)
-        until = time.monotonic() + PATIENCE_S
-        screen = ""
-        while time.monotonic() < until and screen not in ENDS:
+        started = since = time.monotonic()
+        screen, seen = "", ("", 0)
+        while screen not in ENDS:
             with contextlib.suppress(BrowserError):
                 screen = await self._look(context)
+            now = time.monotonic()
+            if (screen, len(self.answered)) != seen:
+                seen, since = (screen, len(self.answered)), now
+            if now - since > PATIENCE_S or now - started > LONGEST_S:
+                break
             await asyncio.sleep(0.03)
         stuck = f"stuck at {screen}: {await self._words()}"
         self.journal.ends[self.number] = screen if screen in ENDS else stuck
@@ -126,6 +132,8 @@ class Visitor:
         elif screen == "feedback":
             await self.page.fill("textarea", f"I am {self.number}.")
             await self._press("continue")
+        elif screen == "comprehension":
+            await self._comprehend()
         elif screen == "instructions":
             await self._press("next")
         else:
@@ -149,6 +157,14 @@ class Visitor:
         await button.click()
         return True
 
+    async def _comprehend(self) -> None:
+        right = list(self.witness.study.comprehension)
+        if self.rng.random() < 0.1:
+            right[0] = 1 - right[0]
+        for number, option in enumerate(right):
+            await self.page.check(f"[data-question='{number}'] input[value='{option}']")
+        await self._press("continue")
+
     async def _answer(self) -> None:
         if await self._press("continue") or await self._press("go-on"):
             return
@@ -171,6 +187,7 @@ class Visitor:
         else:
             wanted = f"[data-row={row}][data-confidence='{confidence}']"
             await self.page.click(f"[data-sequence='{sequence}'] {wanted}, {wanted}")
+        self.answered.add(sequence)
         with contextlib.suppress(BrowserError):
             gone = f"[data-sequence='{sequence}'][data-ready]"
             await self.page.wait_for_selector(gone, state="detached", timeout=1500)
