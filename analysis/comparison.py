@@ -8,9 +8,9 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pingouin import multicomp
 from scikit_posthocs import posthoc_conover
 from scipy.stats import kruskal
-from statsmodels.stats.multitest import multipletests
 
 from analysis.families import SIGNIFICANCE_LEVEL as SIGNIFICANCE_LEVEL
 from analysis.resampling import N_RESAMPLES, bca_interval
@@ -136,7 +136,7 @@ def with_conover(pairs: pd.DataFrame, samples: dict[str, Array]) -> pd.DataFrame
         matrix = posthoc_conover(table, val_col="his", group_col="group")
     keys = list(zip(pairs["group_a"], pairs["group_b"], strict=True))
     raw = [float(matrix.loc[key]) for key in keys]
-    return pairs.assign(p_raw=raw, p_holm=multipletests(raw, method="holm")[1])
+    return pairs.assign(p_raw=raw, p_holm=multicomp(raw, method="holm")[1])
 
 
 def _note(samples: dict[str, Array], tested: dict[str, Array]) -> str | None:

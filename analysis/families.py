@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pandas as pd
-from statsmodels.stats.multitest import multipletests
+from pingouin import multicomp
 
 SIGNIFICANCE_LEVEL = 0.05
 
@@ -105,8 +105,8 @@ def corrected(
             " stand there once."
         )
     raw = [test.p_value for test in tests]
-    holm = multipletests(raw, alpha=significance_level, method="holm")
-    bh = multipletests(raw, alpha=significance_level, method="fdr_bh")
+    holm = multicomp(raw, alpha=significance_level, method="holm")
+    bh = multicomp(raw, alpha=significance_level, method="fdr_bh")
     return Family(
         name=name,
         table=pd.DataFrame(

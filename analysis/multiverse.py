@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pingouin import multicomp
 from scikit_posthocs import posthoc_conover
 from scipy.stats import kruskal, norm, pearsonr, sem, spearmanr, t
-from statsmodels.stats.multitest import multipletests
 
 from analysis.comparison import SIGNIFICANCE_LEVEL, group_order
 from analysis.correlation import FEWEST_UNITS
@@ -325,7 +325,7 @@ def _holm(tested: Mapping[str, Array]) -> dict[tuple[str, str], float]:
         matrix = posthoc_conover(table, val_col="his", group_col="group")
     pairs = list(combinations(tested, 2))
     raw = [float(matrix.loc[pair]) for pair in pairs]
-    return dict(zip(pairs, multipletests(raw, method="holm")[1], strict=True))
+    return dict(zip(pairs, multicomp(raw, method="holm")[1], strict=True))
 
 
 def _welch(a: Array, b: Array, level: float) -> tuple[float, float, float]:

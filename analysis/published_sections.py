@@ -66,6 +66,10 @@ def cells_section(table: pd.DataFrame, notes: Sequence[str]) -> Section:
     )
 
 
+UNSURE = 0.05
+"""Share of draws by which a verdict may differ from the others."""
+
+
 def models_section(found: Sequence[ModelComparison]) -> Section:
     """Show IMI's models side by side, and which differ."""
     simulated = found[0].simulated
@@ -73,8 +77,8 @@ def models_section(found: Sequence[ModelComparison]) -> Section:
         "Means and intervals are the published ones, decoded from the vector figures of"
         " IMI’s project page. The tests are on unit scores SIMULATED with the published"
         " means, intervals and numbers of units, since the answers were not given"
-        " (--imi CSV)."
-        if simulated
+        f" (--imi CSV); each is the median of {found[0].draws.n_studies} draws."
+        if found[0].draws
         else "All numbers are from the answers in the CSV."
     )
     letters = {
@@ -88,9 +92,11 @@ def models_section(found: Sequence[ModelComparison]) -> Section:
         source,
         *(
             f"{one.explanation_method.capitalize()}: {omnibus(one.groups)}"
+            f"{_over_draws(one)}"
             for one in found
         ),
-        "Models that share a letter are not shown to differ (Conover’s test, Holm).",
+        "Models that share a letter are not shown to differ (Conover’s test, Holm)"
+        + (" in most draws." if simulated else "."),
     ]
     behind = table.assign(
         letters=[
@@ -131,6 +137,27 @@ def models_section(found: Sequence[ModelComparison]) -> Section:
         },
         methods=source,
     )
+
+
+def _over_draws(found: ModelComparison) -> str:
+    """Say how far the tests hang on the draw; nothing of answers."""
+    if found.draws is None:
+        return ""
+    draws, share = found.draws, found.draws.pairs["share_found"]
+    low, high = number(draws.statistic_low, 1), number(draws.statistic_high, 1)
+    unsure = draws.pairs[(share > UNSURE) & (share < 1 - UNSURE)]
+    said = (
+        f" H lies between {low} and {high} in 95% of the draws;"
+        f" {int((share >= 1 - UNSURE).sum())} of {len(share)} pairs differ in at least"
+        f" {1 - UNSURE:.0%} of them"
+    )
+    if unsure.empty:
+        return f"{said}, and no verdict hangs on the draw."
+    named = "; ".join(
+        f"{row['group_a']} and {row['group_b']} ({row['share_found']:.0%})"
+        for row in unsure.sort_values("share_found", ascending=False).to_dict("records")
+    )
+    return f"{said}. Which draw it is decides on {named}."
 
 
 def _models_table(behind: pd.DataFrame) -> Table:

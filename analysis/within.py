@@ -6,9 +6,9 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pingouin import multicomp
 from scikit_posthocs import posthoc_conover_friedman
 from scipy.stats import friedmanchisquare, wilcoxon
-from statsmodels.stats.multitest import multipletests
 
 from analysis.correlation import CorrelationResult, correlation
 from analysis.resampling import N_RESAMPLES, bca_interval, participant_of
@@ -303,4 +303,4 @@ def _pairs(
     table = pd.DataFrame(rows, columns=columns)
     if matrix is None:
         return table.assign(p_holm=np.nan)
-    return table.assign(p_holm=multipletests(table["p_raw"], method="holm")[1])
+    return table.assign(p_holm=multicomp(table["p_raw"].to_numpy(), method="holm")[1])

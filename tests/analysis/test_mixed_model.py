@@ -124,6 +124,31 @@ def test_simple_means_of_units_that_met_other_people_disagree_with_the_model(rng
     assert any("outside the model's interval" in sentence for sentence in said)
 
 
+def test_a_term_that_only_the_simple_means_tell_apart_is_said(rng):
+    """Only good participants, and few of them, met the easiest units."""
+    answers = study(rng, n_units=60, answers=60)
+    answers = answers[answers["group"] != "hardest"].copy()
+    people = sorted(answers["participant_id"].unique())
+    is_good = answers["participant_id"].isin(set(people[::2]))
+    answers["correct"] = rng.random(len(answers)) < np.where(is_good, 0.98, 0.5)
+    met = is_good & (rng.random(len(answers)) < 0.1)
+    said = mixed_model(answers[(answers["group"] == "random") | met]).disagreements
+    assert (
+        "easiest against random: not told apart by the model,"
+        " higher by the simple means"
+    ) in said
+
+
+def test_a_difference_that_model_and_means_both_see_is_no_disagreement(rng):
+    answers = study(rng, n_units=60, answers=60)
+    answers["correct"] = rng.random(len(answers)) < answers["group"].map(
+        {"hardest": 0.6, "random": 0.75, "easiest": 0.9}
+    )
+    fit = mixed_model(answers)
+    assert (fit.terms.set_index("term").loc["group: easiest", "ci_low"]) > 0
+    assert not [one for one in fit.disagreements if " against " in one]
+
+
 @pytest.mark.parametrize(
     ("change", "note"),
     [
