@@ -40,7 +40,7 @@ export async function runSession(
   watch: Watch,
   pace: Pace,
 ): Promise<void> {
-  const atlases = new Atlases();
+  const atlases = new Atlases(() => watch.record("image_retry"));
   const jsPsych = initJsPsych({ display_element: frame.stage });
   let introduced = false;
   let offeredFullscreen = false;
@@ -97,13 +97,11 @@ export async function runSession(
       const { practice } = session.state;
       tell("trial");
       setTitle(practice ? say("trial.practice") : say("trial.title"));
-      const atlas = await atlases.get(url).catch(async (error: unknown) => {
+      return atlases.get(url).catch(async (error: unknown) => {
         nGone += 1;
         if (error instanceof Gone && nGone < MAX_GONE) await session.refresh();
         throw error;
       });
-      prepare(session.state, atlases);
-      return atlas;
     }),
     confidence_levels: () => session.state.settings.confidence_levels,
     keys: () => session.state.settings.keys ?? true,
@@ -117,6 +115,8 @@ export async function runSession(
       root.dataset["sequence"] = String(sequence);
       watch.open(sequence);
       pace.shown();
+      // Not before: decoding would compete with the trial that is being painted.
+      prepare(session.state, atlases);
     },
     submit: guarded(frame, (response: Response) =>
       session.answer(current!, response, watch.close()),
