@@ -223,6 +223,26 @@ def _worded(template: str, threshold: float | None) -> str | None:
     return None if threshold is None else template.format(threshold)
 
 
+def study_criteria(responses: Responses) -> ExclusionCriteria | None:
+    """Return the criteria that a study was compiled with; None where no one knows.
+
+    Raises
+    ------
+    DataContractError
+        The answers name criteria that this program does not know.
+    """
+    named = responses.header.config.get("exclusion")
+    if named is None:
+        return None
+    try:
+        return ExclusionCriteria(**named)
+    except TypeError as error:
+        raise DataContractError(
+            f"The answers' criteria of exclusion are {named!r}, which this program does"
+            " not know. Give --criteria, or use the Unitscope that exported them."
+        ) from error
+
+
 def read_criteria(text: str) -> ExclusionCriteria:
     """Read ``imi``, ``none``, or a TOML or JSON file of thresholds.
 

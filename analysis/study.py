@@ -11,7 +11,7 @@ from analysis.blocks import Section
 from analysis.calibration import calibration
 from analysis.depth_section import depth_section
 from analysis.group_sections import group_sections
-from analysis.inclusion import read_criteria
+from analysis.inclusion import read_criteria, study_criteria
 from analysis.machine_sections import machine_sections
 from analysis.model_sections import model_section
 from analysis.multiverse import multiverse
@@ -20,7 +20,7 @@ from analysis.planning_sections import plan_section, tau_section
 from analysis.report import Report
 from analysis.sections import multiverse_section
 from analysis.wording import Check
-from data.exclusion import ExclusionCriteria
+from data.exclusion import IMI, ExclusionCriteria
 from data.files import file_hash, folder_hash
 from data.responses import Responses, read_responses
 from data.scores import Scores, read_score_table, read_scores
@@ -39,7 +39,8 @@ class StudyInputs:
     selection : Path or None
         Groups of units; those of the responses otherwise.
     criteria : str
-        As :func:`analysis.inclusion.read_criteria` takes it.
+        As :func:`analysis.inclusion.read_criteria` takes it, or "study": those that
+        the study was compiled with, and IMI's where the answers tell of none.
     explanation_method, difficulty : str or None
         The condition, where the responses mix several.
     min_r : float or None
@@ -49,7 +50,7 @@ class StudyInputs:
     responses: Path
     scores: tuple[Path, ...]
     selection: Path | None = None
-    criteria: str = "imi"
+    criteria: str = "study"
     explanation_method: str | None = None
     difficulty: str | None = None
     min_r: float | None = None
@@ -64,15 +65,20 @@ class StudyInputs:
         }
         for number, path in enumerate(self.scores[1:], start=2):
             named[f"scores {number}"] = path
-        if self.criteria not in {"imi", "none"}:
+        if self.criteria not in {"study", "imi", "none"}:
             named["criteria"] = Path(self.criteria)
         return {kind: path for kind, path in named.items() if path is not None}
 
 
 def study_report(inputs: StudyInputs, *, seed: int) -> Report:
     """Read a study and compute its report."""
-    criteria = read_criteria(inputs.criteria)
+    named = inputs.criteria
+    if named != "study":
+        criteria = read_criteria(named)
     responses = read_responses(inputs.responses)
+    if named == "study":
+        own = study_criteria(responses)
+        named, criteria = ("imi", IMI) if own is None else ("study", own)
     table = read_score_table(inputs.scores[0])
     found = agreement(
         responses,
@@ -91,7 +97,7 @@ def study_report(inputs: StudyInputs, *, seed: int) -> Report:
         checks=checks(found, inputs.min_r),
         machine=_machine(scores),
         seed=seed,
-        criteria=inputs.criteria,
+        criteria=named,
         inputs={kind: str(path) for kind, path in inputs.paths.items()},
         made_from={kind: fingerprint(path) for kind, path in inputs.paths.items()},
         sections=study_sections(

@@ -67,9 +67,10 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--criteria",
-        default="imi",
-        metavar="imi|none|FILE",
-        help="which sessions are excluded; FILE is TOML or JSON (default imi)",
+        default="study",
+        metavar="study|imi|none|FILE",
+        help="which sessions are excluded; FILE is TOML or JSON (default: as the study"
+        " was compiled, and as IMI where the answers don't tell)",
     )
     parser.add_argument(
         "--explanation-method",

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import pydantic
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from data.errors import DataContractError
 from data.exclusion import IMI, ExclusionCriteria
@@ -98,6 +98,14 @@ class StudyConfig(BaseModel):
                 f"{source}: {name!r} is {first['input']!r};"
                 f" {first['msg'][0].lower()}{first['msg'][1:]}. Mend this setting."
             ) from error
+
+    @field_validator("exclusion", mode="before")
+    @classmethod
+    def _off_is_none(cls, value: Any) -> Any:
+        # TOML, in which settings are written, has no word for nothing.
+        if not isinstance(value, dict):
+            return value
+        return {name: None if one == "off" else one for name, one in value.items()}
 
     @model_validator(mode="after")
     def _practice_has_trials(self) -> Self:

@@ -16,7 +16,7 @@ STOP_S = 20.0
 
 
 @contextmanager
-def served(study: Path, database_url: str, *, seed: int) -> Iterator[str]:
+def served(study: Path, database_url: str, *, seed: int = 0) -> Iterator[str]:
     """Start ``unitscope serve`` on a free port, give its address, and stop it.
 
     Its draws come from the seed, so that a simulation can be repeated.

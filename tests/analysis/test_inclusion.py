@@ -3,7 +3,13 @@ from dataclasses import replace
 
 import pytest
 
-from analysis.inclusion import NO_CRITERIA, criterion_rule, include, read_criteria
+from analysis.inclusion import (
+    NO_CRITERIA,
+    criterion_rule,
+    include,
+    read_criteria,
+    study_criteria,
+)
 from data.errors import DataContractError
 from data.exclusion import CRITERIA, IMI, ExclusionCriteria
 from tests.analysis.toy import toy_responses
@@ -163,3 +169,18 @@ def test_a_criteria_file_that_can_not_be_read_is_named(tmp_path, name, text, sai
         path.write_text(text)
     with pytest.raises(DataContractError, match=said):
         read_criteria(str(path))
+
+
+def test_the_criteria_are_those_that_the_study_was_compiled_with(rng):
+    toy = toy_responses({"toy::a::0": 0.5}, rng=rng)
+    assert study_criteria(toy) is None
+    own = {"config": {"exclusion": {"max_focus_losses": 3}}}
+    told = replace(toy, header=replace(toy.header, **own))
+    assert study_criteria(told) == ExclusionCriteria(max_focus_losses=3)
+
+
+def test_criteria_that_no_one_knows_are_refused(rng):
+    toy = toy_responses({"toy::a::0": 0.5}, rng=rng)
+    header = replace(toy.header, config={"exclusion": {"max_yawns": 3}})
+    with pytest.raises(DataContractError, match="'max_yawns': 3}, which this program"):
+        study_criteria(replace(toy, header=header))

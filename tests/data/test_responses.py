@@ -129,3 +129,27 @@ def test_a_table_of_two_models_asks_for_one(mixed):
 def test_an_unknown_model_is_named(mixed):
     with pytest.raises(DataContractError, match="of the model 'vit'"):
         one_model(mixed, "vit")
+
+
+def test_an_export_from_before_there_were_more_columns_is_read(study, tmp_path):
+    older = type(study)(
+        responses=study.responses.drop(columns=["input", "zoom", "fullscreen"]),
+        sessions=study.sessions.drop(columns=["n_interactions", "excluded_by"]),
+        header=study.header,
+    )
+    write_responses(tmp_path / "export", older, pd.DataFrame())
+    back = read_responses(tmp_path / "export")
+    assert back.responses[["input", "zoom", "fullscreen"]].isna().all(axis=None)
+    assert back.sessions["n_interactions"].isna().all()
+    assert set(back.responses.columns) == set(study.responses.columns)
+
+
+def test_a_column_that_was_always_there_may_not_be_missing(study, tmp_path):
+    broken = type(study)(
+        responses=study.responses.drop(columns=["rt_ms"]),
+        sessions=study.sessions,
+        header=study.header,
+    )
+    write_responses(tmp_path / "export", broken, pd.DataFrame())
+    with pytest.raises(DataContractError, match="'rt_ms'"):
+        read_responses(tmp_path / "export")

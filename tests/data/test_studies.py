@@ -1,20 +1,25 @@
 import itertools
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from data.errors import DataContractError
+from data.exclusion import IMI
 from data.files import read_json, write_json
 from data.formats import Header
 from data.studies import (
     STUDY_VERSION,
     Cells,
     Presentation,
+    Study,
     StudyConfig,
     StudyTrial,
     atlas_size,
     cell_position,
     correct_row,
     n_cells,
+    questions_match,
     read_study,
     write_study_files,
 )
@@ -124,3 +129,48 @@ def test_a_trial_without_its_cells_is_refused(study_folder):
 def test_a_setting_that_is_wrong_is_named(setting, match):
     with pytest.raises(DataContractError, match=match):
         StudyConfig.of(SETTINGS | setting)
+
+
+def test_criteria_of_exclusion_are_imis_but_for_what_a_study_sets():
+    own = {"max_focus_losses": 2, "min_catch_share": "off"}
+    config = StudyConfig.of(SETTINGS | {"exclusion": own})
+    assert config.exclusion == replace(IMI, max_focus_losses=2, min_catch_share=None)
+    assert StudyConfig.of(SETTINGS).exclusion == IMI
+    again = StudyConfig.of(config.model_dump(mode="json"))
+    assert again == config
+
+
+@pytest.mark.parametrize(
+    ("own", "said"),
+    [
+        ({"max_yawns": 3}, r"'exclusion\.max_yawns' is 3"),
+        ({"min_catch_share": 2}, "'min_catch_share' is 2"),
+        ("strict", "'exclusion' is 'strict'"),
+    ],
+)
+def test_criteria_of_exclusion_that_are_none_are_refused(own, said):
+    with pytest.raises(DataContractError, match=said):
+        StudyConfig.of(SETTINGS | {"exclusion": own})
+
+
+@pytest.mark.parametrize(
+    ("questions", "right", "matches"),
+    [
+        ([], (), True),
+        ([{"question": "a", "options": ["b", "c"]}], (1,), True),
+        ([{"question": "a", "options": ["b", "c"]}], (2,), False),
+        ([{"question": "a", "options": ["b", "c"]}], (), False),
+        ([], (0,), False),
+    ],
+)
+def test_questions_and_right_options_belong_together(questions, right, matches):
+    study = Study(
+        folder=Path(),
+        config=StudyConfig.of(SETTINGS),
+        trials={},
+        slots=(),
+        texts={"comprehension": questions},
+        header=Header(format="study", version=2, config={}),
+        comprehension=right,
+    )
+    assert questions_match(study) == matches

@@ -1,16 +1,45 @@
 """What leaves the database: our tables, IMI's, and nothing twice."""
 
 import json
+from dataclasses import asdict
 
 import pandas as pd
 import pytest
 
+from data.exclusion import IMI
 from data.imi import IMI_COLUMNS
+from data.response_tables import BESIDE, RESPONSES, SESSIONS
 from data.responses import read_responses
 from data.studies import Cells, cell_position
 from experiment_server import export, export_command, rows
 from experiment_server.presentations import shown_order
-from experiment_server.tables import SessionRecord
+from experiment_server.tables import Base, SessionRecord
+
+NOT_EXPORTED = {
+    "identity",  # names of persons
+    "token",  # secrets
+    "verdict",  # 'excluded_by'; the values follow from the answers
+}
+LEFT_OUT = {
+    "study.id",
+    "study.fingerprint",  # in the export's header
+    "study.secret",
+    "participant.id",  # secrets and keys
+    "participant.pseudonym",
+    "session.screen",  # 'status' and the answers
+    "session.holds_slot",
+    "session.lease_until",
+    "session.position",
+    "session.elapsed_ms",
+    "session.instruction_time_ms",  # in seconds
+    "session.total_time_ms",
+    "session.judged",
+    "session.draw_key",
+    "session.example_image",
+    "presentation.trial_id",  # 'task_id'
+    "presentation.image",
+    "answer.idempotency_key",
+}
 
 
 @pytest.fixture
@@ -187,3 +216,58 @@ def test_test_runs_are_counted_apart(served):
     with served.database.read() as db:
         assert rows.n_answers(db, test_runs=False) == 22
         assert rows.n_answers(db, test_runs=True) == 23
+
+
+def test_all_that_is_stored_of_an_answer_is_exported(serve, run, tmp_path):
+    served = serve()
+    one = served.participant().walk_to("trial")
+    one.post(
+        "events",
+        {"events": [{"number": 0, "event": "blur", "trial": 0, "time_ms": 7.5}]},
+    )
+    one.answer(
+        input="keyboard",
+        onset={"method": "raf", "lag_ms": -2.5, "element_ms": -3.5},
+        display={"width": 1280, "height": 720, "zoom": 1.5, "fullscreen": True}
+        | {"device_pixel_ratio": 2, "refresh_hz": 60},
+        n_focus_losses=1,
+        n_hidden=2,
+    )
+    run(served)
+    back = read_responses(tmp_path / "out")
+    row = back.responses.iloc[0]
+    assert (row["input"], row["onset_lag_ms"], row["element_ms"]) == (
+        "keyboard",
+        -2.5,
+        -3.5,
+    )
+    display = ["window_width", "window_height", "zoom", "fullscreen", "refresh_hz"]
+    assert row[display].tolist() == [1280, 720, 1.5, True, 60]
+    assert (row["n_focus_losses"], row["n_hidden"]) == (1, 2)
+    (event,) = back.beside["interactions"].to_dict("records")
+    assert (event["visit"], event["event"], event["time_ms"]) == (1, "blur", 7.5)
+    assert back.beside["viewings"]["viewing_ms"].tolist() == [9000.0, 11000.0]
+    assert back.sessions["n_interactions"].tolist() == [1]
+
+
+def test_an_export_tells_the_studys_criteria_and_what_the_server_made_of_them(
+    served, run, tmp_path
+):
+    run(served)
+    back = read_responses(tmp_path / "out")
+    assert back.header.config["exclusion"] == asdict(IMI)
+    assert back.sessions["excluded_by"].fillna("?").tolist() == ["", "?", ""]
+    assert back.sessions["completion_code"].notna().tolist() == [True, False, True]
+
+
+def test_every_column_of_every_table_is_exported_or_left_out_on_purpose():
+    exported = {*RESPONSES.columns, *SESSIONS.columns}
+    for schema in BESIDE.values():
+        exported |= set(schema.columns)
+    stored = {
+        f"{table.name}.{column.name}"
+        for table in Base.metadata.tables.values()
+        for column in table.columns
+        if column.name not in exported and table.name not in NOT_EXPORTED
+    }
+    assert stored == LEFT_OUT
