@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn.modules.conv import _ConvNd
 
 from data.errors import DataContractError
 from data.units import near_names
@@ -34,6 +35,8 @@ as in ConvNeXt's blocks; (batch, tokens, channels) with the class token in the m
 DEFAULTS = {2: "none", 3: "token_mean", 4: "spatial_mean"}
 """Reduction by number of dimensions, where none is named."""
 
+_CHANNELS_LAST = (torch.nn.Linear, torch.nn.LayerNorm)
+
 PLACES: dict[str, Reduce] = {
     "none": lambda output: output[:, None],
     "spatial_mean": lambda output: output.flatten(2).transpose(1, 2),
@@ -57,6 +60,35 @@ PRECISIONS: dict[str, torch.dtype | None] = {
 """Type that the network computes in; activations are reduced in float32."""
 
 
+def default_reduction(module: torch.nn.Module, output: torch.Tensor) -> str:
+    """Return the reduction of a layer's output, where none is named.
+
+    By the number of dimensions; and of four, the channels are the last where the
+    layer, or the last one inside it, has as many channels as the last dimension and
+    not as the second (the blocks of Swin, the linear layers of ConvNeXt).
+    """
+    name = DEFAULTS.get(output.ndim, "spatial_mean")
+    if output.ndim != 4 or isinstance(module, _ConvNd):
+        return name
+    n_channels = _n_channels(module)
+    second, last = output.shape[1], output.shape[3]
+    if n_channels == last and (n_channels != second or type(module) in _CHANNELS_LAST):
+        return "spatial_mean_channels_last"
+    return name
+
+
+def _n_channels(module: torch.nn.Module) -> int | None:
+    found = None
+    for one in module.modules():
+        if isinstance(one, _ConvNd):
+            found = one.out_channels
+        elif isinstance(one, torch.nn.Linear):
+            found = one.out_features
+        elif isinstance(one, torch.nn.LayerNorm):
+            found = one.normalized_shape[-1]
+    return found
+
+
 class LayerReader:
     """Reads layers of a network by forward hooks, reduced at once.
 
@@ -68,7 +100,7 @@ class LayerReader:
     layers : sequence of str
         Names as :class:`stimuli.layers.LayerRead` reads them; unique.
     reductions : mapping of str to str
-        Layer to a name of :data:`REDUCTIONS`; others by :data:`DEFAULTS`.
+        Layer to a name of :data:`REDUCTIONS`; others by :func:`default_reduction`.
     directions : sequence of DirectionSet
         Sets whose units are read too.
     precision : str
@@ -192,7 +224,8 @@ class LayerReader:
         output: torch.Tensor,
     ) -> None:
         layer = read.name
-        name = self._named.get(layer) or DEFAULTS.get(output.ndim, "spatial_mean")
+        name = self._named.get(layer) or self.used.get(layer)
+        name = name or default_reduction(module, output)
         n_dimensions, reduce = REDUCTIONS[name]
         if output.ndim != n_dimensions:
             raise DataContractError(

@@ -220,3 +220,39 @@ def test_maps_are_not_kept_for_the_short_cuts(net, batch):
         reader(batch)
         kept = [known[0]() for known in reader._known._by_id.values()]
     assert kept == [None] * len(kept)
+
+
+class Swapped(nn.Module):
+    """A block that works with channels last, as those of Swin and ConvNeXt do."""
+
+    def __init__(self, n_channels, *, back):
+        super().__init__()
+        self.norm = nn.LayerNorm(n_channels)
+        self.fc = nn.Linear(n_channels, 5)
+        self.back = back
+
+    def forward(self, maps):
+        maps = self.fc(self.norm(maps.permute(0, 2, 3, 1)))
+        return maps.permute(0, 3, 1, 2) if self.back else maps
+
+
+@pytest.mark.parametrize("side", [3, 5, 8])
+@pytest.mark.parametrize("back", [True, False])
+def test_channels_are_found_where_the_layer_has_them(back, side):
+    block = nn.Sequential(Swapped(3, back=back)).eval().requires_grad_(False)
+    images = torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(0))
+    with LayerReader(block, ("0.norm", "0.fc"), {}) as reader:
+        values, _ = reader(images)
+    assert set(reader.used.values()) == {"spatial_mean_channels_last"}
+    expected = block[0].fc(block[0].norm(images.permute(0, 2, 3, 1))).mean(dim=(1, 2))
+    np.testing.assert_allclose(values["0.fc"], expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("back", "name"), [(True, "spatial_mean"), (False, "spatial_mean_channels_last")]
+)
+def test_a_block_has_its_channels_where_its_last_layer_s_number_stands(back, name):
+    block = nn.Sequential(Swapped(3, back=back)).eval().requires_grad_(False)
+    with LayerReader(block, ("0",), {}) as reader:
+        values, _ = reader(torch.rand(2, 3, 8, 8))
+    assert (reader.used["0"], values["0"].shape) == (name, (2, 5))

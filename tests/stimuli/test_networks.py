@@ -1,9 +1,12 @@
+import importlib
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from data.errors import DataContractError
+from data.errors import DataContractError, MissingExtraError
 from stimuli.networks import imagenet_preprocess, load_network, weights_hash
 from tests.stimuli.toy import toy_module
 
@@ -90,3 +93,80 @@ def test_efficientnet_lite_sees_the_centre_of_the_image():
     edges[16:240, 16:240] = 255
     pixels = load_network("efficientnet-lite0").preprocess(Image.fromarray(edges))
     np.testing.assert_allclose(pixels, 1.0)
+
+
+def test_a_file_of_weights_is_put_into_the_network(tmp_path):
+    changed = toy_module()
+    with torch.no_grad():
+        changed.head.weight[0, 0] = 7.0
+    wrapped = {f"module.{key}": one for key, one in changed.state_dict().items()}
+    torch.save({"state_dict": wrapped}, tmp_path / "weights.pt")
+    loaded = load_network(f"{HERE}:toy", weights=str(tmp_path / "weights.pt"))
+    assert loaded.module.head.weight[0, 0] == 7
+    assert loaded.weights_hash == weights_hash(changed)
+
+
+def test_weights_of_another_network_are_refused_with_what_does_not_fit(tmp_path):
+    state = toy_module().state_dict() | {"head.bias": torch.zeros(9)}
+    del state["conv.bias"]
+    torch.save(state, tmp_path / "weights.pt")
+    message = r"1 weights are missing, 1 have another shape, 0 are too many.*'conv.bias"
+    with pytest.raises(DataContractError, match=message):
+        load_network(f"{HERE}:toy", weights=str(tmp_path / "weights.pt"))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"no", r"can't be read as weights of torch"), (None, r"does not exist")],
+)
+def test_files_that_hold_no_weights_are_refused(tmp_path, content, message):
+    if content is not None:
+        (tmp_path / "weights.pt").write_bytes(content)
+    with pytest.raises(DataContractError, match=message):
+        load_network("efficientnet-lite0", weights=str(tmp_path / "weights.pt"))
+
+
+def test_a_network_of_a_package_needs_to_be_told_its_weights():
+    with pytest.raises(DataContractError, match=r"--weights must be 'download'"):
+        load_network("timm:resnet18")
+
+
+@pytest.mark.parametrize("package", ["timm", "torchvision", "open_clip"])
+def test_a_package_that_is_missing_is_named(package, monkeypatch):
+    real = importlib.import_module
+
+    def without(name, *rest):
+        if name.partition(".")[0] == package:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=package)
+        return real(name, *rest)
+
+    monkeypatch.setattr(importlib, "import_module", without)
+    monkeypatch.setattr("stimuli.package_networks.find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match=f"package '{package}'.*networks"):
+        load_network(f"{package}:any", weights="random")
+
+
+def test_weights_on_the_device_meta_are_refused(monkeypatch):
+    def empty():
+        with torch.device("meta"):
+            return torch.nn.Conv2d(3, 2, 1)
+
+    monkeypatch.setattr("tests.stimuli.toy.toy", empty)
+    with pytest.raises(DataContractError, match="weights without values"):
+        load_network(f"{HERE}:toy")
+
+
+@pytest.mark.parametrize(
+    ("package", "network"),
+    [
+        ("timm", "timm:resnet18"),
+        ("torchvision", "torchvision:resnet18"),
+        ("open_clip", "open_clip:ViT-B-32/openai"),
+    ],
+)
+def test_networks_of_packages_bring_their_own_preprocessing(package, network):
+    if find_spec(package) is None:
+        pytest.skip(f"{package} is of the extra 'networks'")
+    loaded = load_network(network, weights="random")
+    assert loaded.preprocess(Image.new("RGB", (300, 260))).shape == (3, 224, 224)
+    assert not any(module.training for module in loaded.module.modules())
