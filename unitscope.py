@@ -11,6 +11,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "record": ("stimuli.record_command", "a network's activations to a recording"),
     "tasks": ("stimuli.tasks_command", "a recording to 2-AFC tasks"),
     "score": ("mis.score_command", "tasks to machine interpretability scores (MIS)"),
+    "sensitivity": ("mis.sensitivity_command", "what scores owe to N, K, tau, seeds …"),
     "features": ("mis.features_command", "stored image features: list, verify, drop"),
     "select": ("stimuli.select_command", "scores to groups of units for a study"),
     "compile": ("stimuli.compile_command", "tasks to a self-contained study"),
