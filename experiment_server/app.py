@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 from flask_openapi3.models.info import Info
 from flask_openapi3.openapi import OpenAPI
 from pydantic import ValidationError
-from sqlalchemy.exc import OperationalError, TimeoutError
+from sqlalchemy.exc import InternalError, OperationalError, TimeoutError
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from data.studies import Study, read_study
@@ -95,6 +95,8 @@ def create_app(
     app.after_request(_add_headers)
     app.register_error_handler(Refusal, _refused)
     app.register_error_handler(OperationalError, _busy)
+    # PostgreSQL that was set to read-only.
+    app.register_error_handler(InternalError, _busy)
     app.register_error_handler(TimeoutError, _busy)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _server_error)
