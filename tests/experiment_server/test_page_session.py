@@ -292,6 +292,8 @@ def test_answers_outlast(site, visit, trouble):
 def test_the_page_goes_on_until_three_answers_wait_and_then_stops(site, visit):
     visitor = visit()
     visitor.pass_practice()
+    # The example, two practice trials, and three of the block.
+    visitor.wait_for_images(6)
     visitor.context.set_offline(True)
     for number in range(3):
         sequence = visitor.sequence()

@@ -122,7 +122,8 @@ class Visitor:
 
     def sequence(self):
         """Wait for a trial that takes answers and return its number."""
-        trial = self.page.wait_for_selector("[data-sequence][data-ready]")
+        # A locator, unlike a handle, does not keep the element from being freed.
+        trial = self.page.locator("[data-sequence][data-ready]")
         return int(trial.get_attribute("data-sequence"))
 
     def answer(self, row, confidence=2):
@@ -179,6 +180,15 @@ class Visitor:
         self.practise()
         self.wait_for("practice_passed")
         self.press("continue")
+
+    def wait_for_images(self, n_images):
+        """Wait until so many images have arrived since the page was loaded."""
+        self.page.wait_for_function(
+            """(n) => performance.getEntriesByType("resource").filter(
+                 ({name, responseEnd}) => name.includes("/api/images/") && responseEnd
+               ).length >= n""",
+            arg=n_images,
+        )
 
     def wait_until_gone(self, sequence):
         gone = f"[data-sequence='{sequence}']"
