@@ -50,11 +50,11 @@ class AtlasIndex:
     n_cells: int
     starts: "array[int]"
 
-    def strips(self, cell: int) -> list[int]:
+    def strips(self, cell: int) -> range:
         """Return the numbers of a cell's strips, from top to bottom."""
         row, column = divmod(cell, ATLAS_COLUMNS)
         first = row * STRIPS * ATLAS_COLUMNS + column
-        return list(range(first, first + STRIPS * ATLAS_COLUMNS, ATLAS_COLUMNS))
+        return range(first, first + STRIPS * ATLAS_COLUMNS, ATLAS_COLUMNS)
 
     def strip(self, content: bytes, number: int) -> bytes:
         """Return a strip's coded blocks without the marker behind it."""
@@ -139,16 +139,18 @@ def rearranged(content: bytes, index: AtlasIndex, places: Sequence[int]) -> byte
     places : sequence of int
         For each cell, where it comes to stand: a permutation of all cells.
     """
-    n_strips = len(index.starts) - 1
-    moved = [0] * n_strips
+    starts = index.starts
+    moved = [0] * (len(starts) - 1)
     for cell, place in enumerate(places):
-        for own, there in zip(index.strips(cell), index.strips(place), strict=True):
-            moved[there] = own
-    parts = [content[: index.starts[0]]]
-    for number, own in enumerate(moved):
-        parts += (index.strip(content, own), _RESTART[number % 8])
+        there = index.strips(place)
+        moved[there.start : there.stop : there.step] = index.strips(cell)
+    parts = [
+        part
+        for number, own in enumerate(moved)
+        for part in (content[starts[own] : starts[own + 1] - 2], _RESTART[number % 8])
+    ]
     parts[-1] = _END
-    return b"".join(parts)
+    return content[: starts[0]] + b"".join(parts)
 
 
 def cell_hashes(content: bytes, index: AtlasIndex) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 
+import numpy as np
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
@@ -85,16 +86,16 @@ def free_slot(db: Session, study: Study) -> int:
     """
     held = set(db.scalars(select(SessionRecord.slot).where(SessionRecord.holds_slot)))
     order = session_rng(study, None, "slots").permutation(len(study.slots))
-    free = [int(slot) for slot in order if int(slot) not in held]
+    free = order[~np.isin(order, list(held))]
     # Who may still come back gets their slot again as long as there are others.
     left = select(SessionRecord.slot).where(
         SessionRecord.status == "active",
         ~SessionRecord.holds_slot,
         ~SessionRecord.test_run,
     )
-    awaited = set(db.scalars(left)) if free else set()
-    for slot in sorted(free, key=awaited.__contains__):
-        return slot
+    awaited = set(db.scalars(left)) if free.size else set()
+    for slot in [*free[~np.isin(free, list(awaited))][:1], *free[:1]]:
+        return int(slot)
     raise Refusal(
         "study-full",
         "Every place in this study is taken; come again later, since places may"

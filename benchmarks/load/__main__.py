@@ -143,6 +143,7 @@ async def measured_run(
 
         spread_s = max(3.0, n / arguments.starts_per_s)
         tasks = await gather_crowd(make, n, first=0, spread_s=spread_s)
+        await asyncio.sleep(arguments.settle)
         since, cpu = time.monotonic(), _cpu(server)
         await asyncio.sleep(arguments.seconds)
         until = time.monotonic()
@@ -313,13 +314,16 @@ def build_parser() -> argparse.ArgumentParser:
         "--sessions", type=_numbers, default=[100, 300, 1000], help="at once"
     )
     parser.add_argument(
-        "--seconds", type=float, default=20.0, help="measured, of each run"
+        "--seconds", type=float, default=15.0, help="measured, of each run"
     )
     parser.add_argument(
         "--databases", type=_names, default=["sqlite", "postgres"], help="or one"
     )
     parser.add_argument(
-        "--starts-per-s", type=float, default=40.0, help="sessions that begin"
+        "--starts-per-s", type=float, default=25.0, help="sessions that begin"
+    )
+    parser.add_argument(
+        "--settle", type=float, default=5.0, help="seconds before it is measured"
     )
     parser.add_argument(
         "--ramp-to", type=int, default=3000, help="most sessions; 0 for no ramp"
