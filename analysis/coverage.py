@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -22,8 +23,11 @@ from data.files import whole_file
 
 LOWEST, HIGHEST = 0.93, 0.97
 GREATEST_RATE, LEAST_RATE = 0.07, 0.03
-MOST_BIAS = 0.02
+MOST_BIAS = 0.4
+"""In standard deviations of the estimate; less hardly moves an interval's coverage."""
 N_SEARCHES = 4
+SELDOM = MappingProxyType({"variational": 5})
+"""What is slow and not used is asked only every so many studies."""
 BATCH = 10
 
 
@@ -40,7 +44,7 @@ class Tables:
         'verdict'.
     estimates : DataFrame
         One row an estimator: 'scenario', 'quantity', 'method', 'claims', 'n_studies',
-        'truth', 'estimate' (mean), 'error', 'verdict'.
+        'truth', 'estimate' (mean), 'sd', 'error' (of the mean), 'verdict'.
     rates : DataFrame
         One row a test: 'scenario', 'test', 'n_studies', 'rate' (of false findings),
         'error', 'verdict'.
@@ -101,40 +105,40 @@ def power_table(*, n_studies: int, seed: int) -> pd.DataFrame:
         ("contrast", "power", 0.8),
     )
     rows = []
-    for where, scenario in enumerate(SCENARIOS):
-        for number, (question, goal, wanted) in enumerate(goals):
-            searches = [
-                _promise(
-                    scenario,
-                    question,
-                    goal,
-                    wanted,
-                    n_studies=n_studies // N_SEARCHES,
-                    seed=[seed, where, number, one],
-                )
-                for one in range(N_SEARCHES)
-            ]
-            kept = [one for one in searches if one is not None]
-            if not kept:
-                continue
-            n_units, fresh, within = np.array(kept).T
-            between = fresh.std(ddof=1) if len(kept) > 1 else 0.0
-            error = max(between, within.mean()) / len(kept) ** 0.5
-            value = float(fresh.mean())
-            # Units are whole, and three for the contrast.
-            slack = 3 * error + 0.005 * wanted
-            rows.append(
-                {
-                    "scenario": scenario.name,
-                    "question": question,
-                    "goal": goal,
-                    "wanted": wanted,
-                    "n_units": float(n_units.mean()),
-                    "fresh": value,
-                    "error": float(error),
-                    "verdict": "as promised" if abs(value - wanted) <= slack else "off",
-                }
+    scenario = SCENARIOS[0]
+    for number, (question, goal, wanted) in enumerate(goals):
+        searches = [
+            _promise(
+                scenario,
+                question,
+                goal,
+                wanted,
+                n_studies=n_studies // N_SEARCHES,
+                seed=[seed, number, one],
             )
+            for one in range(N_SEARCHES)
+        ]
+        kept = [one for one in searches if one is not None]
+        if not kept:
+            continue
+        n_units, fresh, within = np.array(kept).T
+        between = fresh.std(ddof=1) if len(kept) > 1 else 0.0
+        error = max(between, within.mean()) / len(kept) ** 0.5
+        value = float(fresh.mean())
+        # Units are whole, and three for the contrast.
+        slack = 3 * error + 0.005 * wanted
+        rows.append(
+            {
+                "scenario": scenario.name,
+                "question": question,
+                "goal": goal,
+                "wanted": wanted,
+                "n_units": float(n_units.mean()),
+                "fresh": value,
+                "error": float(error),
+                "verdict": "as promised" if abs(value - wanted) <= slack else "off",
+            }
+        )
     return pd.DataFrame(rows)
 
 
@@ -180,7 +184,8 @@ def _batch(numbers: Sequence[int], *, seed: int) -> tuple[list[Held], list[Rejec
     held = [
         one
         for scenario, key in studies
-        for place, source in enumerate(SOURCES.values())
+        for place, (name, source) in enumerate(SOURCES.items())
+        if key[1] % SELDOM.get(name, 1) == 0
         for one in source(scenario, np.random.default_rng([*key, place]))
     ]
     tests = [
@@ -238,10 +243,11 @@ def _recovered(table: pd.DataFrame) -> pd.DataFrame:
         n_studies=("estimate", "size"),
         truth=("truth", "mean"),
         estimate=("estimate", "mean"),
+        sd=("estimate", "std"),
         error=("estimate", "sem"),
     )
     rows = rows.reset_index()
-    off = (rows["estimate"] - rows["truth"]).abs() > MOST_BIAS
+    off = (rows["estimate"] - rows["truth"]).abs() > MOST_BIAS * rows["sd"]
     said = rows["claims"].map({True: "off", False: "off, and claims less"})
     return rows.assign(verdict=said.where(off, "recovers"))
 

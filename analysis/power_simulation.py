@@ -489,11 +489,15 @@ def units_needed(
         if middle in (low, high):
             break
         low, high = (low, middle) if enough(middle) else (middle, high)
+
+    def near() -> float:
+        """Return what the line says, not far from where the search came to."""
+        found = _crossing(tried, wanted, goal) or high
+        return float(np.clip(found, 0.7 * low, 1.4 * high))
+
     for _ in range(N_REFINED):
-        found = rounded(_crossing(tried, wanted, goal) or high)
-        enough(found)
-    reached = _crossing(tried, wanted, goal) or high
-    return rounded(unit_step * np.ceil(reached / unit_step - 0.05))
+        enough(rounded(near()))
+    return rounded(unit_step * np.ceil(near() / unit_step - 0.05))
 
 
 def _crossing(
