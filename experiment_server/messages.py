@@ -166,7 +166,7 @@ class Display(Message):
 class Answer(Message):
     """What the participant chose, posted at once and again until acknowledged."""
 
-    sequence: int = Field(ge=0, description="the trial's")
+    sequence: int = Field(ge=0, le=1_000_000, description="the trial's")
     idempotency_key: Key = Field(description="a UUID, new per answer")
     chosen: Row
     confidence: int = Field(ge=1, description="1 (low) to settings.confidence_levels")
