@@ -8,7 +8,7 @@ instruments notice what they are meant to notice:
 
     python -m benchmarks.timing [--trials 100] [--out artifacts/timing.json]
 
-About three minutes.
+About four minutes.
 """
 
 import argparse
@@ -34,12 +34,14 @@ from rich.progress import Progress
 from rich.table import Table
 
 from data.files import write_json
-from data.studies import ATLAS_COLUMNS, DISPLAY_SIDE, cell_position
+from data.images import DISPLAY_SIDE
+from data.studies import ATLAS_COLUMNS, cell_position
 from experiment_server.browser import launch_options
 
 N_PICTURES = 20
 WARM_UP = 5
 BUSY_MS = 50
+SLOW_MS = 60
 WINDOW = {"width": 1280, "height": 720}
 BUILT = Path(__file__).parents[1] / "experiment_server" / "client" / "built"
 BACKGROUND = np.array([0x74, 0x74, 0x74])
@@ -78,7 +80,8 @@ class Run:
     error : list of float
         Response time as stored, less that from the last picture to the planted input.
     together : list of bool
-        Whether no frame of the recorded screen showed some of the pictures only.
+        Whether no frame of the recorded screen showed some of the pictures only, and
+        the browser reported one time for all.
     """
 
     lag: list[float] = field(default_factory=list)
@@ -203,7 +206,8 @@ class Driver:
             run.lag.append(told["last_ms"] - told["onset_ms"])
             run.spread.append(told["last_ms"] - told["first_ms"])
             if recorded:
-                run.together.append(are_together(self.frames, told["pictures"]))
+                together = are_together(self.frames, told["pictures"])
+                run.together.append(together and run.spread[-1] < 1)
             advance()
         stored = np.array(await asyncio.wait_for(shown, 30), dtype=float)
         run.error = (stored - np.array(planted)).tolist()
@@ -304,7 +308,7 @@ def described(timed: Run, busy: Run, recorded: Run, frame_ms: float) -> dict[str
 async def measured(n_trials: int, seed: int, address: str) -> dict[str, Any]:
     """Time every way and every planted fault."""
     few = max(WARM_UP + 20, n_trials // 4)
-    total = len(WAYS) * (n_trials + 2 * few) + 3 * few + 2 * (n_trials - few)
+    total = 3 * n_trials + (3 * len(WAYS) - 3) * few + 3 * few
     console = Console(stderr=True)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(**launch_options())
@@ -332,10 +336,9 @@ async def _all_ways(
     await driver.page.context.close()
     ways = {}
     for way in WAYS:
-        timed = await show(way, n_trials)
+        timed = await show(way, n_trials if way in ("ours", "stock") else few)
         busy = await show(way, few, busy=True)
-        n_recorded = n_trials if way in ("ours", "stock") else few
-        recorded = await show(way, n_recorded, recorded=True)
+        recorded = await show(way, n_trials if way == "ours" else few, recorded=True)
         ways[way] = {"what": WAYS[way]} | described(timed, busy, recorded, frame_ms)
     split = await show("ours", few, fault="two_frames", recorded=True)
     late = await show("ours", few, fault="late")
@@ -352,7 +355,7 @@ async def _all_ways(
             "lag_ms": summary(late.lag[WARM_UP:]),
         },
         "slow_frame": {
-            "planted": "60 ms of work in the frame that shows the images",
+            "planted": f"{SLOW_MS} ms of work in the frame that shows the images",
             "n_trials": few - WARM_UP,
             "lag_ms": summary(slow.lag[WARM_UP:]),
         },
@@ -415,7 +418,7 @@ def main(argv: list[str] | None = None) -> int:
         "median_lag_at_most_one_frame": abs(ours["lag_frames"]["median"]) <= 1,
         "two_frames_noticed": split["n_noticed"] == split["n_trials"],
         "late_noticed": late["lag_ms"]["p5"] > 3 * found["frame_ms"],
-        "slow_frame_moves_the_onset_too": slow["lag_ms"]["median"] < found["frame_ms"],
+        "slow_frame_moves_the_onset_too": slow["lag_ms"]["median"] < SLOW_MS / 2,
     }
     write_json(arguments.out, found)
     console = Console(width=150)

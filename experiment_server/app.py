@@ -90,6 +90,7 @@ def create_app(
     )
     app.register_api(api)
     app.add_url_rule("/", "page", _page)
+    app.add_url_rule("/self-test", "self_test", _self_test)
     app.extensions["refusals"] = RefusalLog(app.logger)
     app.before_request(_read_body)
     app.after_request(_add_headers)
@@ -106,6 +107,11 @@ def create_app(
 def _page() -> ResponseReturnValue:
     """Send the page; it starts nothing."""
     return render_template("page.html", study=host().study.config)
+
+
+def _self_test() -> ResponseReturnValue:
+    """Send the experimenter's self-test of a browser; it starts nothing either."""
+    return render_template("self_test.html", study=host().study.config)
 
 
 def _read_body() -> None:
@@ -143,7 +149,12 @@ def _add_headers(response: Response) -> Response:
     response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Referrer-Policy"] = "no-referrer"
-    if request.path == "/" or response.is_json or response.status_code == 204:
+    is_page = request.path in ("/", "/self-test")
+    if is_page:
+        # A page that shares its process with no other site gets the finest clock.
+        response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
+        response.headers["Cross-Origin-Embedder-Policy"] = "require-corp"
+    if is_page or response.is_json or response.status_code == 204:
         response.headers["Cache-Control"] = "no-store"
     return response
 
