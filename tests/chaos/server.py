@@ -198,8 +198,8 @@ class Server:
         for _ in range(50):
             try:
                 with self._psycopg() as own:
+                    own.execute("SET default_transaction_read_only = off")
                     own.execute(
-                        f"SET default_transaction_read_only = off;"
                         f"ALTER DATABASE {name}"
                         f" SET default_transaction_read_only = {word}"
                     )

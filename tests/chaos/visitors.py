@@ -31,7 +31,7 @@ MOVES: dict[str, float] = {
 
 MOVE_SHARE = 0.06
 
-PRESSED = ("start", "agree", "next", "finish", "go-on", "reload", "keep")
+PRESSED = ("start", "agree", "next", "finish", "go-on", "reload")
 """Buttons that lead on, in the order in which they are looked for."""
 
 
@@ -134,8 +134,6 @@ class Visitor:
             await self._press("continue")
         elif screen == "comprehension":
             await self._comprehend()
-        elif screen == "instructions":
-            await self._press("next")
         else:
             for action in (*PRESSED, "continue"):
                 if await self._press(action):
