@@ -132,6 +132,12 @@ def score(arguments: argparse.Namespace) -> int:
     used = used_images(tasks)
     check_images(tasks.image_ids, tasks.content, image_set, used)
     encoder = load_encoder(arguments.encoder, weights=arguments.weights)
+    needs = METHODS[arguments.method].needs
+    if needs != "margins" and isinstance(encoder, PairwiseEncoder):
+        raise DataContractError(
+            f"The method {arguments.method!r} needs cosines of features; the encoder"
+            f" {arguments.encoder!r} compares images in pairs. Give another encoder."
+        )
     header = _header(arguments, tasks_hash, image_set, encoder)
     probabilities(np.zeros(1), tau=header.config["tau"])
     if _stands(arguments.out, header):
@@ -204,11 +210,6 @@ def _scored(
         margins = margins_of(tasks, stored, encoder, plan=plan)
         scores = score_units(tasks, margins, tau=header.config["tau"], header=header)
         return _as_method(scores, arguments.method)
-    if pairwise:
-        raise DataContractError(
-            f"The method {arguments.method!r} needs cosines of features; the encoder"
-            f" {arguments.encoder!r} compares images in pairs. Give another encoder."
-        )
     if arguments.method == "interpretability-index":
         values = methods.interpretability_index(stored.of, tasks)
     elif arguments.method == "top-similarity":
@@ -365,10 +366,12 @@ def _summary(scores: Scores, folder: Path) -> str:
     n_scored = int(units["mis"].notna().sum())
     what = "MIS" if config.get("method", "mis") == "mis" else config["method"]
     mean = f"mean {what} {units['mis'].mean():.3f}, " if n_scored else ""
-    how = f"encoder {config['encoder']}, tau {config['tau']:g}: "
+    how = ""
+    if "encoder" in config:
+        how = f"encoder {config['encoder']}, tau {config['tau']:g}: "
     return (
         f"{n_scored} units scored, {len(units) - n_scored} without a score (NaN with a"
-        f" reason), {mean}{how if 'encoder' in config else ''}{folder / 'mis.parquet'}"
+        f" reason), {mean}{how}{folder / 'mis.parquet'}"
     )
 
 
