@@ -54,6 +54,9 @@ class StudyConfig(BaseModel):
         default_factory=dict,
         description="the study's own words in trials, by the page's names for them",
     )
+    instructions: Literal["own", "imi"] = Field(
+        "own", description="imi: its pages, in its order"
+    )
     comprehension: bool = Field(
         True, description="questions about the instructions before practice"
     )
@@ -123,7 +126,10 @@ IMI_PRESET: dict[str, Any] = {
     "show_score": True,
     "lock_ms": 1500,
     "keys": False,
+    "blank_ms": 0,
+    "instructions": "imi",
     "comprehension": False,
+    "fullscreen": "ask",
     "break_every": None,
 }
 """What IMI did, where our own defaults differ."""

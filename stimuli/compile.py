@@ -150,7 +150,11 @@ def compile_study(
             config=config,
             trials=trials,
             slots=plan.slots,
-            texts=study_texts(config, materials.tasks.config.n_explanations),
+            texts=study_texts(
+                config,
+                materials.tasks.config.n_explanations,
+                materials.tasks.config.explanation_method,
+            ),
             header=_header(materials, seed, tasks_per_unit),
             comprehension=right_options(config),
         )

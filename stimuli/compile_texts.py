@@ -15,6 +15,9 @@ TEXTS = Path(__file__).parent / "study_texts"
 LANGUAGES = tuple(sorted(path.parent.name for path in TEXTS.glob("*/words.toml")))
 """Languages that a study can be in."""
 
+INSTRUCTIONS = {"own": "instructions.md", "imi": "instructions_imi.md"}
+"""File of each kind of instructions."""
+
 HIGHLIGHTS = (
     "none",
     "left",
@@ -49,7 +52,9 @@ class Page:
     highlight: str
 
 
-def study_texts(config: StudyConfig, n_explanations: int) -> dict[str, Any]:
+def study_texts(
+    config: StudyConfig, n_explanations: int, explanation_method: str = "natural"
+) -> dict[str, Any]:
     """Return all texts of a study, as they are shown.
 
     Returns
@@ -68,7 +73,8 @@ def study_texts(config: StudyConfig, n_explanations: int) -> dict[str, Any]:
         "instructions": [
             {"text": page.text, "highlight": page.highlight}
             for page in instruction_pages(
-                _filled(folder / "instructions.md", words), _situation(config)
+                _filled(folder / INSTRUCTIONS[config.instructions], words),
+                _situation(config, explanation_method),
             )
         ],
         "debrief": _filled(folder / "debrief.md", words),
@@ -158,8 +164,10 @@ def _count(n: int, forms: dict[str, str]) -> str:
     return Template(forms["one" if n == 1 else "many"]).substitute(n=n)
 
 
-def _situation(config: StudyConfig) -> dict[str, str]:
+def _situation(config: StudyConfig, explanation_method: str) -> dict[str, str]:
     return {
+        "keys": "yes" if config.keys else "no",
+        "method": "natural" if explanation_method == "natural" else "synthetic",
         "feedback": config.feedback,
         "instructed": "yes" if config.n_instructed_trials else "no",
     }

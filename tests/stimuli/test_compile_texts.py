@@ -3,7 +3,7 @@ import tomllib
 
 import pytest
 
-from data.studies import StudyConfig
+from data.studies import IMI_PRESET, StudyConfig
 from stimuli.compile_texts import LANGUAGES, TEXTS, language_defaults, study_texts
 
 
@@ -70,3 +70,29 @@ def test_english_words_are_the_defaults_of_the_settings():
         "title": defaults.title,
         "contact": defaults.contact,
     }
+
+
+IMI_PAGES = [
+    *("none", "none", "left", "queries", "question"),
+    *("upper_buttons", "lower_buttons", "upper_buttons", "lower_buttons"),
+    *("confidence", "frame", "frame", "none", "none", "none"),
+]
+"""What the pages of IMI's instructions are about, in its order."""
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_preset_imi_has_its_fifteen_pages_and_one_more_for_synthetic_images(
+    language,
+):
+    imi = config(**IMI_PRESET | {"language": language})
+    natural = study_texts(imi, 9)["instructions"]
+    assert [page["highlight"] for page in natural] == IMI_PAGES
+    synthetic = study_texts(imi, 9, "synthetic")["instructions"]
+    assert [one for one in synthetic if one not in natural] == [synthetic[10]]
+
+
+def test_the_preset_imi_speaks_of_the_mouse_only():
+    imi = config(**IMI_PRESET)
+    text = " ".join(page["text"] for page in study_texts(imi, 9)["instructions"])
+    assert "mouse" in text
+    assert "keys" not in text
