@@ -93,11 +93,26 @@ UNITSCOPE = .venv/bin/unitscope
 LAYERS = _blocks.2,_blocks.5,_blocks.10,_blocks.14,_conv_head
 REPORT = $(DEMO)/report/report.html
 
+# Every page in both languages and three window sizes, to be looked at.
+.PHONY: screenshots page-memory
+screenshots: setup
+	.venv/bin/python -m tests.experiment_server.screenshots
+
+# Whether the page holds more after 300 trials than after 50.
+page-memory: setup
+	.venv/bin/python -m benchmarks.page_memory
+
 .PHONY: load
 
 # Sessions at human pace on both databases, beside a bare floor: about 12 minutes.
 load: setup
 	.venv/bin/python -m benchmarks.load --out artifacts/load.json
+
+.PHONY: timing
+
+# When pictures appear and how response times hold, beside jsPsych's own plugins.
+timing: setup
+	.venv/bin/python -m benchmarks.timing --out artifacts/timing.json
 
 .PHONY: demo FORCE
 
