@@ -83,6 +83,14 @@ coverage: .venv/.installed
 	OMP_NUM_THREADS=1 .venv/bin/python -m analysis.coverage --studies 1000 \
 		--out analysis/coverage.md
 
+.PHONY: bench
+
+# What the machine observer costs, beside the plain thing: minutes each. The figures
+# are written to artifacts/bench.
+bench: .venv/.installed
+	.venv/bin/python benchmarks/record.py
+	.venv/bin/python benchmarks/score.py
+
 # The demo: every step of the README, in order, on real photographs and a trained
 # network. Each step is a file that the next one needs, so nothing is done twice.
 
