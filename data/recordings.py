@@ -63,6 +63,9 @@ IMAGES = pa.DataFrameSchema(
 VERSION = 2
 """Of the recordings that are written; version 1 has fewer statistics."""
 
+VERSIONS = (1, VERSION)
+"""Of the recordings that are read."""
+
 _ADDED = ("sparsity", "tie_share", "map_sparsity", "local_contrast")
 """Statistics since version 2; NaN where a recording is older or has none."""
 
@@ -272,7 +275,7 @@ def read_recording(folder: Path) -> Recording:
     """
     folder = Path(folder)
     header, own = read_header(
-        folder / "recording.json", format="recording", versions=(1, VERSION)
+        folder / "recording.json", format="recording", versions=VERSIONS
     )
     statistics = read_parquet(folder / "units.parquet", STATISTICS)
     absent = [name for name in _ADDED if name not in statistics]

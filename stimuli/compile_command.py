@@ -12,6 +12,7 @@ from data.errors import DataContractError
 from data.files import folder_hash
 from data.formats import read_header
 from data.images import read_image_set
+from data.recordings import VERSIONS
 from data.scores import read_scores
 from data.selections import read_selection
 from data.studies import IMI_PRESET, StudyConfig, read_study
@@ -163,7 +164,9 @@ def read_materials(arguments: argparse.Namespace) -> Materials:
     network: Mapping[str, Any] = {}
     if arguments.recording:
         header, _ = read_header(
-            arguments.recording / "recording.json", format="recording", versions=(1,)
+            arguments.recording / "recording.json",
+            format="recording",
+            versions=VERSIONS,
         )
         made_from["recording"] = folder_hash(arguments.recording)
         if tasks.header.made_from.get("recording") != made_from["recording"]:
