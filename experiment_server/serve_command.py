@@ -56,7 +56,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--threads",
         type=_above_zero,
-        help="threads of a process (default 8 with SQLite, 4 with PostgreSQL)",
+        help="threads of a process (default 16 with SQLite, 8 with PostgreSQL)",
     )
     parser.add_argument(
         "--test-run-allowed",

@@ -187,7 +187,13 @@ def _facts(study: Study, atlases: dict[str, AtlasFacts]) -> Iterator[tuple[str, 
         "different trials",
         ", ".join(f"{n} {kind}" for kind, n in sorted(kinds.items())),
     )
-    yield "atlases", f"{len(atlases)}, {n_bytes / 1e6:.1f} MB"
+    n_padding = sum(facts.n_padding for facts in atlases.values())
+    share = n_padding / n_bytes if n_bytes else 0.0
+    yield (
+        "atlases",
+        f"{len(atlases)}, {n_bytes / 1e6:.1f} MB, {share:.0%} of it padding to one"
+        " size",
+    )
 
 
 def _span(counts: "object") -> str:

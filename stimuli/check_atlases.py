@@ -28,7 +28,8 @@ class AtlasFacts:
     Attributes
     ----------
     sha256 : str
-    n_bytes : int
+    n_bytes, n_padding : int
+        All bytes, and how many of them only bring the atlases to one size.
     size : (int, int)
         Width and height in pixels.
     metadata : tuple of str
@@ -45,6 +46,7 @@ class AtlasFacts:
 
     sha256: str
     n_bytes: int
+    n_padding: int
     size: tuple[int, int]
     metadata: tuple[str, ...]
     encoding: str
@@ -62,7 +64,7 @@ def atlas_facts(path: Path) -> AtlasFacts:
     """
     content = path.read_bytes()
     pixels = np.asarray(decode(content, path))
-    metadata, settings = [], []
+    metadata, settings, n_padding = [], [], 0
     for marker, payload, _ in jpeg_segments(content, path):
         if marker in (_QUANTIZATION, RESTART_INTERVAL):
             settings.append(payload)
@@ -70,6 +72,8 @@ def atlas_facts(path: Path) -> AtlasFacts:
             settings.append(payload[5:])
         elif marker == COMMENT and any(payload):
             metadata.append("a comment")
+        elif marker == COMMENT:
+            n_padding += 4 + len(payload)
         elif marker in _APPLICATION:
             metadata.append(f"an application segment {marker - 0xE0}")
         elif marker == 0xE0 and not payload.startswith(_PLAIN_HEADER):
@@ -80,6 +84,7 @@ def atlas_facts(path: Path) -> AtlasFacts:
     return AtlasFacts(
         sha256=bytes_hash(content),
         n_bytes=len(content),
+        n_padding=n_padding,
         size=(width, height),
         metadata=tuple(metadata),
         encoding=bytes_hash(b"".join(settings)),

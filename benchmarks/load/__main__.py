@@ -53,7 +53,7 @@ SETTINGS: dict[str, Any] = {
 
 LIMIT_MS = 250.0
 STEP_S = 12.0
-MEMORY_SESSIONS = (0, 200, 500, 1000, 1500, 2000)
+MEMORY_SESSIONS = (0, 50, 200, 500, 1000, 1500, 2000)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,7 +235,7 @@ def profile(samples: Path) -> dict[str, Any]:
 
 async def memory_run(place: Place, arguments: argparse.Namespace) -> dict[str, Any]:
     """Walk many short sessions fast; return the server's memory on the way."""
-    log, rss = Log(), {}
+    log, memory_mb = Log(), {}
     with place.url() as url, place.server("ours", url, None) as server:
         gate = asyncio.Semaphore(20)
 
@@ -246,16 +246,15 @@ async def memory_run(place: Place, arguments: argparse.Namespace) -> dict[str, A
                 )
                 await person.run(time.monotonic(), (0.0, 0.0))
 
-        rss[0] = round(server.memory_mb(), 1)
         for first, last in pairwise(MEMORY_SESSIONS):
             if last > arguments.memory_sessions:
                 break
             await asyncio.gather(*(one(number) for number in range(first, last)))
-            rss[last] = round(server.memory_mb(), 1)
+            memory_mb[last] = round(server.memory_mb(), 1)
         lost = n_lost(url, log)
     return {
         "database": place.database,
-        "memory_mb_after_sessions": rss,
+        "memory_mb_after_sessions": memory_mb,
         "requests": len(log.requests),
         "lost": lost,
         "refused": len(log.refused),

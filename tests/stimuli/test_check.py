@@ -9,6 +9,7 @@ from data.atlases import padded
 from data.files import write_json
 from data.studies import read_study
 from stimuli.check import check_study
+from stimuli.check_atlases import atlas_facts
 from stimuli.check_command import main
 from stimuli.compile import compile_study
 from tests.stimuli.compile_toys import toy_config, toy_materials
@@ -202,6 +203,13 @@ def test_atlases_of_different_sizes_leak(folder):
     path = next((folder / "atlases").iterdir())
     path.write_bytes(padded(path.read_bytes(), path.stat().st_size + 10))
     assert "atlases of 2 sizes in bytes" in found(folder, "leaking")
+
+
+def test_the_share_of_padding_is_told(compiled):
+    study = read_study(compiled)
+    padding = [atlas_facts(study.atlas_path(one)) for one in study.trials.values()]
+    assert min(facts.n_padding for facts in padding) == 4
+    assert "of it padding" in dict(check_study(study).facts)["atlases"]
 
 
 def test_an_atlas_whose_cells_cannot_change_places_is_missing(folder):
