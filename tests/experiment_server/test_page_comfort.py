@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.experiment_server.tour import LANGUAGES, Tour
+from experiment_server.tables import InteractionRecord
+from tests.experiment_server.tour import LANGUAGES, QUESTIONS, Tour, make_tour_study
+from tests.experiment_server.visitor import Visitor, running_site
 
 CLIENT = Path("experiment_server/client")
 AXE = CLIENT / "node_modules" / "axe-core" / "axe.min.js"
@@ -85,3 +87,135 @@ def test_no_message_is_left_over():
     }
     unused = [name for name, one in patterns.items() if not one.search(sources)]
     assert unused == []
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("comfort") / "study"
+    return make_tour_study(folder, "en", fullscreen="ask", max_comprehension_attempts=1)
+
+
+def on_keys(visitor, *keys):
+    for key in keys:
+        visitor.page.keyboard.press(key)
+
+
+@pytest.mark.browser
+def test_questions_and_practice_can_be_answered_by_keys_alone(site, visit):
+    visitor = visit(by="keyboard")
+    visitor.open()
+    visitor.press("start")
+    visitor.press("agree")
+    visitor.wait_for("fullscreen")
+    visitor.press("continue")
+    visitor.finish_instructions()
+    visitor.wait_for("comprehension")
+    on_keys(visitor, "Tab")
+    for right in QUESTIONS["comprehension"]:
+        on_keys(visitor, "Space", *["ArrowDown"] * right, "Tab")
+    on_keys(visitor, "Enter")
+    visitor.wait_for("practice")
+    on_keys(visitor, "Enter")
+    visitor.practise()
+    visitor.wait_for("practice_passed")
+
+
+@pytest.mark.browser
+def test_questions_that_stay_wrong_end_the_session(site, visit):
+    visitor = visit()
+    visitor.begin_in_window()
+    visitor.finish_instructions()
+    visitor.comprehend((0, 0, 0))
+    visitor.wait_for("comprehension_failed")
+    assert site.sessions()[0].status == "comprehension_failed"
+
+
+@pytest.mark.browser
+def test_leaving_the_whole_screen_is_stored_and_the_way_back_offered(site, visit):
+    visitor = visit()
+    visitor.open()
+    visitor.press("start")
+    visitor.press("agree")
+    visitor.press("fill")
+    visitor.wait_for("instructions")
+    assert visitor.page.evaluate("document.fullscreenElement !== null")
+    assert visitor.page.locator("[data-action=fullscreen]").is_hidden()
+    with visitor.page.expect_response("**/api/session/events"):
+        visitor.page.evaluate("document.exitFullscreen()")
+    names = [
+        one.event for one in site.rows(InteractionRecord, InteractionRecord.number)
+    ]
+    found = [name for name in names if name.startswith("fullscreen")]
+    assert found == ["fullscreenenter", "fullscreenexit"]
+    visitor.press("fullscreen")
+    visitor.page.wait_for_function("() => document.fullscreenElement !== null")
+
+
+@pytest.mark.browser
+def test_help_covers_the_trial_and_takes_no_answer(site, visit):
+    visitor = visit()
+    visitor.begin_in_window()
+    visitor.finish_instructions()
+    visitor.comprehend(QUESTIONS["comprehension"])
+    visitor.wait_for("practice")
+    visitor.press("continue")
+    visitor.sequence()
+    on_keys(visitor, "?", "KeyQ")
+    keys = visitor.page.locator("dialog kbd").all_inner_texts()
+    assert keys[:6] == ["Q", "W", "E", "A", "S", "D"]
+    on_keys(visitor, "Escape")
+    visitor.page.wait_for_selector("dialog", state="detached")
+    assert visitor.page.locator(".query.chosen").count() == 0
+    assert site.answers() == []
+
+
+@pytest.mark.browser
+def test_the_time_that_is_left_follows_the_own_pace(site, visit):
+    visitor = visit()
+    visitor.page.clock.install()
+    visitor.begin_in_window()
+    visitor.finish_instructions()
+    visitor.comprehend(QUESTIONS["comprehension"])
+    visitor.wait_for("practice")
+    visitor.press("continue")
+    visitor.practise()
+    visitor.press("continue")
+    shown = []
+    while visitor.next_screen() != "feedback":
+        if visitor.screen == "break":
+            visitor.press("continue")
+        sequence = visitor.sequence()
+        shown.append(visitor.page.inner_text("[data-time-left]"))
+        visitor.page.clock.fast_forward(50_000)
+        visitor.answer("upper")
+        visitor.wait_until_gone(sequence)
+    # Eight trials at 8.5 s each at first, at 50 s each in the end.
+    assert shown[0] == "about 2 min left"
+    assert shown[5] == "about 3 min left"
+
+
+@pytest.mark.browser
+def test_nothing_moves_for_those_who_want_no_motion(visit):
+    visitor = visit(reduced_motion="reduce")
+    visitor.open()
+    visitor.wait_for("start")
+    moving = visitor.page.evaluate(
+        """() => [...document.querySelectorAll("*")].map(getComputedStyle)
+             .filter((one) => parseFloat(one.transitionDuration) > 0
+                           || one.animationName !== "none").length"""
+    )
+    assert moving == 0
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(("language", "words"), [("en", "needs"), ("de", "braucht")])
+def test_without_javascript_the_page_says_so_in_the_language_of_the_study(
+    browser, tmp_path, language, words
+):
+    with running_site(make_tour_study(tmp_path / "study", language), tmp_path) as site:
+        visitor = Visitor(browser.new_context(java_script_enabled=False), site)
+        visitor.open()
+        assert f"{words} JavaScript" in visitor.page.inner_text("body")
+        assert "study@example.org" in visitor.page.inner_text("body")
+        assert site.sessions() == []
+        visitor.context.close()

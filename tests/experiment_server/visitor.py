@@ -140,6 +140,15 @@ class Visitor:
         self.press("agree")
         self.wait_for("instructions")
 
+    def begin_in_window(self):
+        """Begin a study that offers the whole screen, without taking it."""
+        self.open()
+        self.press("start")
+        self.press("agree")
+        self.wait_for("fullscreen")
+        self.press("continue")
+        self.wait_for("instructions")
+
     def read_instructions(self):
         for page in range(len(self.site.study.texts["instructions"])):
             self.page.wait_for_selector(f"text={page + 1} of ")

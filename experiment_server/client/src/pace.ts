@@ -3,7 +3,7 @@
 /** Longer than this between two trials is a pause, not a pace. */
 const PAUSE_MS = 60_000;
 const N_REMEMBERED = 20;
-const N_ENOUGH = 4;
+const N_ENOUGH = 3;
 
 export class Pace {
   readonly #durations: number[] = [];
