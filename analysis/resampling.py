@@ -19,6 +19,8 @@ N_RESAMPLES = 9999
 RESAMPLE = ("unit", "participant", "both")
 """Over what a bootstrap draws."""
 
+_COUNTED_AT_ONCE = 60_000
+
 _CELLS_A_BATCH = 2_000_000
 """Numbers held at a time for each of the arrays of a batch (16 MB)."""
 
@@ -185,9 +187,16 @@ def count_answers(responses: pd.DataFrame, item: str = "unit") -> AnswerCounts:
 
 def draw_weights(n: int, n_resamples: int, rng: np.random.Generator) -> Array:
     """Draw how often each of ``n`` takes part, shape (n_resamples, n)."""
-    drawn = rng.integers(0, n, (n_resamples, n)) + n * np.arange(n_resamples)[:, None]
-    counts = np.bincount(drawn.ravel(), minlength=n * n_resamples)
-    return counts.reshape(n_resamples, n).astype("float64")
+    drawn = rng.integers(0, n, (n_resamples, n))
+    # Counted in pieces that a processor's cache holds.
+    size = max(1, _COUNTED_AT_ONCE // max(n, 1))
+    shift = n * np.arange(size)[:, None]
+    found = np.empty((n_resamples, n))
+    for start in range(0, n_resamples, size):
+        part = drawn[start : start + size]
+        counts = np.bincount((part + shift[: len(part)]).ravel(), minlength=part.size)
+        found[start : start + size] = counts.reshape(part.shape)
+    return found
 
 
 def unit_score_resamples(

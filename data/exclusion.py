@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 
+import numpy as np
 import pandas as pd
 
 from data.errors import DataContractError
@@ -159,6 +160,16 @@ CRITERIA: dict[str, Callable[[pd.DataFrame, pd.Series, ExclusionCriteria], Verdi
 """Name to function; the names of IMI's five are those of its released table."""
 
 
+_JUDGED = {
+    "kind": "object",
+    "correct": "bool",
+    "chosen_query": "object",
+    "upper_query": "object",
+    "rt_ms": "float64",
+}
+"""Columns of answers that a criterion looks at."""
+
+
 def exclusion_table(
     responses: pd.DataFrame, sessions: pd.DataFrame, criteria: ExclusionCriteria
 ) -> pd.DataFrame:
@@ -176,11 +187,14 @@ def exclusion_table(
         :data:`CRITERIA`: 'session_id', 'criterion', 'value' (NaN where there was
         nothing to look at), 'excluded'.
     """
-    empty = responses.iloc[:0]
-    by_session = dict(iter(responses.groupby("session_id")))
+    # Thousands of small tables are cut: of few columns, and of plain objects, in half
+    # the time.
+    judged = responses[list(_JUDGED)].astype(_JUDGED)
+    places = responses.groupby("session_id").indices
+    nowhere = np.empty(0, dtype=np.intp)
     rows = []
     for _, session in sessions[sessions["status"] == "complete"].iterrows():
-        own = by_session.get(session["session_id"], empty)
+        own = judged.iloc[places.get(session["session_id"], nowhere)]
         for name, judge in CRITERIA.items():
             value, excluded = judge(own, session, criteria)
             rows.append((session["session_id"], name, value, excluded))
