@@ -114,7 +114,7 @@ export async function runSession(
       const { sequence } = current!;
       root.dataset["sequence"] = String(sequence);
       watch.open(sequence);
-      pace.shown();
+      if (!current!.practice) pace.shown();
       // Not before: decoding would compete with the trial that is being painted.
       prepare(session.state, atlases);
     },
