@@ -8,7 +8,7 @@ instruments notice what they are meant to notice:
 
     python -m benchmarks.timing [--trials 100] [--out artifacts/timing.json]
 
-About four minutes.
+Five to seven minutes on two busy cores.
 """
 
 import argparse

@@ -54,10 +54,19 @@ class ForeignPage:
         self.page.route(f"{ADDRESS}/", lambda route: route.fulfill(body=HTML))
         self.page.goto(f"{ADDRESS}/", wait_until="commit")
 
-    def run(self, *, mode="run", n_left=9, n_right=9, instruction=None, **parameters):
+    def run(
+        self,
+        *,
+        mode="run",
+        n_left=9,
+        n_right=9,
+        instruction=None,
+        colours=None,
+        **parameters,
+    ):
         """Begin a trial, or simulate one; returns the rows of jsPsych's data so far."""
         self.page.unroute("**/atlas.jpg")
-        body = atlas(2 + n_left + n_right)
+        body = atlas(2 + n_left + n_right, colours)
         self.page.route("**/atlas.jpg", lambda route: route.fulfill(body=body))
         self.page.wait_for_function("window.unitscope !== undefined")
         where = place(n_left, n_right) | {"instruction": instruction}
@@ -82,15 +91,17 @@ def send_file(route, *, path):
     route.fulfill(path=path)
 
 
-def atlas(n_images):
-    """Return a JPEG of so many plain cells, each with a colour of its own."""
+def atlas(n_images, colours=None):
+    """Return a picture of plain cells, in these colours by turns or in one of each."""
     n_rows = -(-n_images // ATLAS_COLUMNS)
     shades = 60 + 150 * np.arange(n_rows * ATLAS_COLUMNS) / max(n_images, 1)
     cells = np.stack([shades, shades[::-1], 255 - shades], axis=-1).astype(np.uint8)
+    if colours is not None:
+        cells = np.resize(np.array(colours, dtype=np.uint8), cells.shape)
     picture = Image.fromarray(cells.reshape(n_rows, ATLAS_COLUMNS, 3))
     size = (ATLAS_COLUMNS * DISPLAY_SIDE, n_rows * DISPLAY_SIDE)
     out = io.BytesIO()
-    picture.resize(size, Image.Resampling.NEAREST).save(out, "JPEG")
+    picture.resize(size, Image.Resampling.NEAREST).save(out, "PNG")
     return out.getvalue()
 
 

@@ -1,6 +1,10 @@
 """The task's jsPsych plugin on a page that is not ours."""
 
+import io
+
+import numpy as np
 import pytest
+from PIL import Image
 
 from tests.experiment_server.foreign_page import foreign_page
 
@@ -22,6 +26,7 @@ CHANGES = """() => {
 BOXES = """() => [...document.querySelectorAll(".picture, .answer, .question, .group")]
   .map((one) => one.getBoundingClientRect())
   .map(({ left, top, right, bottom }) => [left, top, right, bottom])"""
+PICTURES = BOXES.replace(".picture, .answer, .question, .group", ".picture")
 OVERLAPS = """() => {
   const boxes = (names) => [...document.querySelectorAll(names)]
     .map((one) => one.getBoundingClientRect());
@@ -218,3 +223,29 @@ def test_images_are_never_larger_than_they_are(foreign):
         ".picture", "(all) => all.map((one) => one.getBoundingClientRect().width)"
     )
     assert widths == pytest.approx([224] * 20)
+
+
+@pytest.mark.parametrize("pixel_ratio", [1, 1.25, 1.5, 2])
+def test_no_picture_shows_the_edge_of_its_neighbour(browser, pixel_ratio):
+    size = {"width": 1366, "height": 768}
+    with foreign_page(
+        browser, viewport=size, device_scale_factor=pixel_ratio
+    ) as foreign:
+        foreign.run(colours=[(230, 0, 0), (0, 0, 230)])
+        foreign.shown()
+        boxes = foreign.page.eval_on_selector_all(
+            ".picture",
+            "(all) => all.map((one) => one.getBoundingClientRect().toJSON())",
+        )
+        picture = Image.open(io.BytesIO(foreign.page.screenshot())).convert("RGB")
+    screen = np.asarray(picture, dtype=int)
+    for box in boxes:
+        left, top, right, bottom = (
+            round(box[side] * pixel_ratio)
+            for side in ("left", "top", "right", "bottom")
+        )
+        shown = screen[top:bottom, left:right].reshape(-1, 3)
+        own = screen[(top + bottom) // 2, (left + right) // 2]
+        # Red and blue cells stand side by side; the background has as much of either.
+        leaning = (shown[:, 0] - shown[:, 2]) * np.sign(own[0] - own[2])
+        assert leaning.min() > -5
