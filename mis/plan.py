@@ -97,7 +97,8 @@ class Plan:
             f" {_size(gram_bytes(sizes))} and hold {_size(sizes.gram_matrix_bytes)}",
             f"chosen: {self.strategy}, {self.reason}; {self.backend} on {self.device}",
             f"{self.columns:,} of {sizes.n_features:,} features at a time"
-            f" ({self.n_passes} passes{', streamed' if self.streams else ''});"
+            f" ({self.n_passes} {'pass' if self.n_passes == 1 else 'passes'}"
+            f"{', streamed' if self.streams else ''});"
             f" {_size(held)} held of {_size(self.memory)} allowed",
         ]
 
