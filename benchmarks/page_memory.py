@@ -1,4 +1,4 @@
-"""``python -m benchmarks.page_memory``: does the page grow over hundreds of trials?"""
+"""``python -m benchmarks.page_memory``: whether the page grows over hundreds of trials."""
 
 import argparse
 import logging
