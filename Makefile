@@ -16,7 +16,7 @@ NODE_IS_NEW = command -v npm && node -e 'const [major, minor] = \
 WITH_NODE = { $(NODE_IS_NEW); } >/dev/null 2>&1 || \
 	PATH="$(CURDIR)/.venv/bin:$$PATH"; export PATH;
 
-.PHONY: setup check fix test serve coverage
+.PHONY: setup check fix test serve coverage chaos
 .DELETE_ON_ERROR:
 
 setup: .venv/.installed experiment_server/static/bundle/.built \
@@ -77,6 +77,11 @@ test: check
 
 serve: setup
 	.venv/bin/unitscope serve $(STUDY)
+
+# Everything breaks around a server on purpose, on both databases: about ten minutes.
+chaos: setup
+	.venv/bin/python -m tests.chaos --sessions 200 --browsers 10 --with-planted \
+		--out artifacts/chaos.json
 
 # How often each 95% interval holds the truth: a thousand simulated studies, minutes.
 coverage: .venv/.installed

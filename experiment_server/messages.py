@@ -10,6 +10,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    WithJsonSchema,
     field_validator,
 )
 
@@ -33,7 +34,11 @@ def _storable(value: str) -> str:
     return value
 
 
-Text = Annotated[str, AfterValidator(_storable)]
+Text = Annotated[
+    str,
+    AfterValidator(_storable),
+    Field(json_schema_extra={"pattern": r"^[^\u0000]*$"}),
+]
 FreeText = Annotated[str, BeforeValidator(_mended)]
 
 
@@ -41,10 +46,20 @@ def _uuid(value: str) -> str:
     return str(UUID(value))
 
 
-Key = Annotated[str, Field(max_length=36), AfterValidator(_uuid)]
+Key = Annotated[
+    str,
+    Field(max_length=36, json_schema_extra={"format": "uuid"}),
+    AfterValidator(_uuid),
+]
 """A UUID that the client makes, so that a repeat of its request is known as one."""
 
-Position = tuple[int, int]
+# Tuples have another form in JSON Schema than the OpenAPI file is given.
+Position = Annotated[
+    tuple[int, int],
+    WithJsonSchema(
+        {"type": "array", "items": {"type": "integer"}, "minItems": 2, "maxItems": 2}
+    ),
+]
 Row = Literal["upper", "lower"]
 
 
@@ -52,6 +67,15 @@ class Message(BaseModel):
     """A request: unknown fields and wrong types are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _whole_numbers(cls, value: object) -> object:
+        # In JSON 3.0 is a whole number, which a client's language may write so.
+        if isinstance(value, list):
+            return [cls._whole_numbers(one) for one in value]
+        is_whole = isinstance(value, float) and value.is_integer()
+        return int(value) if is_whole else value  # type: ignore[call-overload]
 
 
 class Reply(BaseModel):
@@ -185,7 +209,10 @@ class Answer(Message):
         None, description="how often the page was hidden during this trial"
     )
     shown_at: str | None = Field(
-        None, max_length=32, description="ISO 8601 with its offset from UTC"
+        None,
+        max_length=32,
+        description="ISO 8601 with its offset from UTC",
+        json_schema_extra={"format": "date-time"},
     )
 
     @field_validator("shown_at")

@@ -55,7 +55,7 @@ BAD_BODIES: list[tuple[bytes, str]] = [
     (b"participant=anna", "application/x-www-form-urlencoded"),
     (b"<xml/>", "application/xml"),
     (b"{}", "text/plain"),
-    (b"{\"x\": 1}", "application/json; charset=no-such"),
+    (b'{"x": 1}', "application/json; charset=no-such"),
     *(
         (json.dumps(ANSWER | change).encode(), JSON)
         for change in (
