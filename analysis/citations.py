@@ -20,6 +20,9 @@ REFERENCES: Mapping[str, str] = {
     "Hautus (1995)": "Hautus, M. J. (1995). Corrections for extreme proportions and"
     " their biasing effects on estimated values of d'. Behavior Research Methods,"
     " Instruments, & Computers, 27, 46–51.",
+    "Hesterberg (2015)": "Hesterberg, T. C. (2015). What teachers should know about the"
+    " bootstrap: Resampling in the undergraduate statistics curriculum. The American"
+    " Statistician, 69, 371–386.",
     "Holm (1979)": "Holm, S. (1979). A simple sequentially rejective multiple test"
     " procedure. Scandinavian Journal of Statistics, 6, 65–70.",
     "Jonckheere (1954)": "Jonckheere, A. R. (1954). A distribution-free k-sample test"
@@ -29,6 +32,8 @@ REFERENCES: Mapping[str, str] = {
     " Association, 47, 583–621.",
     "Macmillan and Creelman (2005)": "Macmillan, N. A., & Creelman, C. D. (2005)."
     " Detection theory: A user’s guide (2nd ed.). Erlbaum.",
+    "Miller (1974)": "Miller, R. G. (1974). The jackknife – a review. Biometrika, 61,"
+    " 1–15.",
     "Owen (2007)": "Owen, A. B. (2007). The pigeonhole bootstrap. Annals of Applied"
     " Statistics, 1, 386–411.",
     "Seabold and Perktold (2010)": "Seabold, S., & Perktold, J. (2010). statsmodels:"

@@ -194,6 +194,8 @@ def reliability_section(
         methods=(
             f"The Bernoulli ceiling correlates HIS with {ceiling.n_simulated:,} data"
             " sets simulated from it as in appendix C of Zimmermann et al. (2024)."
+            " Intervals of the ICC are jackknifes over units, Miller (1974), on the"
+            " logarithm of signal to noise."
         ),
     )
 

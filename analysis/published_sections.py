@@ -157,7 +157,7 @@ def _over_draws(found: ModelComparison) -> str:
         f"{row['group_a']} and {row['group_b']} ({row['share_found']:.0%})"
         for row in unsure.sort_values("share_found", ascending=False).to_dict("records")
     )
-    return f"{said}. Which draw it is decides on {named}."
+    return f"{said}. It hangs on the draw for {named}."
 
 
 def _models_table(behind: pd.DataFrame) -> Table:

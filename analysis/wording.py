@@ -290,7 +290,8 @@ def methods(
         " practice, catch and instructed trials do not count"
         f" ({found.condition}). The mean over units weighs each unit alike. Its"
         " interval and those of correlations and differences are BCa bootstraps over"
-        f" units, Efron (1987), with {N_RESAMPLES:,} resamples.",
+        f" units, Efron (1987), with {N_RESAMPLES:,} resamples, of correlations"
+        " expanded for the number of units, Hesterberg (2015).",
         f"MIS, the score of Zimmermann et al. (2024), is given by {machine}."
         if machine
         else None,

@@ -4,7 +4,7 @@ Each size is a simulated study of IMI's shape (756 units of nine models, session
 main and 5 catch trials), written as an export and read by ``unitscope validate`` in a
 process of its own, on two cores:
 
-    python benchmarks/analysis.py [--answers 16000,32000,65000,130000]
+    python benchmarks/analysis.py [--answers 10000,30000,130000]
 """
 
 import argparse
@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -136,8 +137,28 @@ def _sessions(people: np.ndarray) -> pd.DataFrame:
     return checked(table.reindex(columns=list(SESSIONS.columns)), SESSIONS, "large")
 
 
-def timed_report(n_answers: int, seed: int) -> tuple[int, float, float]:
-    """Return how many answers there were, and seconds and GB of the whole report."""
+@dataclass(frozen=True, kw_only=True)
+class Timed:
+    """What one whole report took.
+
+    Attributes
+    ----------
+    n_answers : int
+    seconds, cpu_seconds : float
+        On the clock, and of all cores: on a machine that does nothing else about the
+        same.
+    gigabytes : float
+        Most memory held at once.
+    """
+
+    n_answers: int
+    seconds: float
+    cpu_seconds: float
+    gigabytes: float
+
+
+def timed_report(n_answers: int, seed: int) -> Timed:
+    """Write a study, and the report of it in a process of its own."""
     responses, scores = study_of(n_answers, np.random.default_rng(seed))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -156,7 +177,12 @@ def timed_report(n_answers: int, seed: int) -> tuple[int, float, float]:
         run.returncode = os.waitstatus_to_exitcode(status)
         if run.returncode not in (0, 1) or not (folder / "report").is_dir():
             raise SystemExit(f"The report of {n_answers} answers was not written.")
-    return len(responses.responses), took, _gigabytes(used)
+    return Timed(
+        n_answers=len(responses.responses),
+        seconds=took,
+        cpu_seconds=used.ru_utime + used.ru_stime,
+        gigabytes=_gigabytes(used),
+    )
 
 
 def _gigabytes(used: resource.struct_rusage) -> float:
@@ -186,17 +212,18 @@ def seconds_of_resamples(n_answers: int, seed: int) -> list[float]:
 def main(argv: list[str] | None = None) -> int:
     """Print both tables. Exit status: 1 where the largest report takes too much."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--answers", default="16000,32000,65000,130000")
+    parser.add_argument("--answers", default="10000,30000,130000")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args(argv)
     sizes = sorted(int(part) for part in arguments.answers.split(","))
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, set(list(os.sched_getaffinity(0))[:CORES]))
-    reports = Table("answers", "s", "GB", title=f"whole report, {CORES} cores")
-    took = memory = 0.0
-    for size in sizes:
-        n, took, memory = timed_report(size, arguments.seed)
-        reports.add_row(f"{n:,}", f"{took:.1f}", f"{memory:.2f}")
+    header = ("answers", "s", "CPU s", "GB")
+    reports = Table(*header, title=f"whole report, {CORES} cores")
+    timed = [timed_report(size, arguments.seed) for size in sizes]
+    for one in timed:
+        times = f"{one.seconds:.1f}", f"{one.cpu_seconds:.1f}"
+        reports.add_row(f"{one.n_answers:,}", *times, f"{one.gigabytes:.2f}")
     growth = Table("resamples", "s", title=f"three intervals of HIS, {sizes[-1]:,}")
     seconds = seconds_of_resamples(sizes[-1], arguments.seed)
     for n_resamples, value in zip(RESAMPLES, seconds, strict=True):
@@ -204,7 +231,9 @@ def main(argv: list[str] | None = None) -> int:
     console = Console(width=100)
     console.print(reports)
     console.print(growth)
-    return 0 if took < MOST_SECONDS and memory < MOST_GB else 1
+    largest = timed[-1]
+    fast = largest.seconds < MOST_SECONDS
+    return 0 if fast and largest.gigabytes < MOST_GB else 1
 
 
 if __name__ == "__main__":
