@@ -16,7 +16,6 @@ import hashlib
 import json
 import os
 import platform
-import resource
 import signal
 import subprocess
 import sys
@@ -33,7 +32,7 @@ from rich.console import Console
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from data.files import write_json
+from data.files import read_json, write_json
 from data.formats import Header, software_versions
 from data.images import ImageSet, read_image_set, write_image_set
 from data.recordings import Recording, write_recording
@@ -177,21 +176,29 @@ def peak_in_child(folder: Path, n_images: int, n_units: int) -> dict[str, float]
     return dict(json.loads(found.stdout.splitlines()[-1]))
 
 
+def peak_bytes() -> int:
+    """Return the most memory that this process has held since it was started."""
+    # What getrusage tells begins with the peak of the process that forked this one.
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    found = next(line.split() for line in lines if line.startswith("VmHWM:"))
+    return int(found[1]) * 1024
+
+
 def child(folder: Path, n_images: int, n_units: int) -> None:
     """Record a part of an image set and print the peak of memory."""
     images = read_image_set(folder)
     few = first(images, n_images)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_bytes()
     config = RecordConfig(layers=("layer",), n_extremes=200)
     start = time.process_time()
     record(few, wide(n_units), config, seed=0, batch_size=32)
     taken = time.process_time() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak = peak_bytes()
     numbers = {
         "n_images": n_images,
         "n_units": n_units,
-        "peak_mb": peak / 1024,
-        "above_start_mb": (peak - before) / 1024,
+        "peak_mb": peak / 1e6,
+        "above_start_mb": (peak - before) / 1e6,
         "processor_s": taken,
     }
     sys.stdout.write(json.dumps(numbers) + "\n")
@@ -299,6 +306,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--batches", type=int, default=128, help="for the overhead")
     parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--only", nargs="+", help="figures to take anew")
     arguments = parser.parse_args(argv)
     console = Console(width=100)
     with tempfile.TemporaryDirectory() as temporary:
@@ -332,12 +340,18 @@ def main(argv: list[str] | None = None) -> int:
             ("killed", lambda: killed(folder / "killed", arguments.kills)),
         ]
         figures: dict[str, object] = {"machine": machine()}
+        if arguments.only and arguments.out.exists():
+            figures = read_json(arguments.out) | figures
         for name, step in steps:
+            if arguments.only and name not in arguments.only:
+                continue
             with console.status(name):
                 figures[name] = step()
             # After each step, so that a run that is cut short leaves its figures.
             write_json(arguments.out, figures)
             show(console, name, figures[name])
+    if arguments.only and not figures.keys() >= {name for name, _ in steps}:
+        return 0
     by_images, by_units = figures["memory_by_images"], figures["memory_by_units"]
     figures["slopes"] = {
         "memory_by_images": slope(by_images, "n_images", "above_start_mb"),  # type: ignore[arg-type]

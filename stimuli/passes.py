@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,17 +14,22 @@ from data.formats import Header, software_versions
 from data.images import ImageSet
 from data.recordings import VERSION, Recording
 from data.units import UnitId
-from stimuli.extremes import ActivationError, BlockTotals, LayerStream, bytes_per_unit
+from stimuli.extremes import ActivationError, LayerStream, bytes_per_unit
 from stimuli.layers import (
     OutOfMemoryError,
-    check_layer,
     choose_layers,
-    is_group,
-    matching_paths,
 )
 from stimuli.networks import Network
+from stimuli.record_checks import (
+    available_bytes,
+    check_before,
+    label_indices,
+    n_right,
+    on_device,
+)
 from stimuli.record_config import Job, LabelCheck, RecordConfig
 from stimuli.reductions import MAP_STATISTICS, LayerReader, check_reductions
+from stimuli.unit_statistics import BlockTotals
 
 _TOLERANCE = {"float32": 1e-3, "bfloat16": 0.1, "float16": 0.03}
 """Of a layer's largest activation; how far one may move when a batch is turned."""
@@ -79,7 +83,7 @@ class NetworkPass:
         self._images, self._job, self._seed, self._tell = images, job, seed, tell
         self._config, self._network = job.config, job.network
         check_before(images, job.network, job.config)
-        self._labels = _label_indices(images) if job.check_labels else {}
+        self._labels = label_indices(images) if job.check_labels else {}
         self._made_by = self._settings(batch_size, device)
         self._batch_size = batch_size
         self.n_done = first_image
@@ -90,7 +94,7 @@ class NetworkPass:
         self.streams: dict[str, LayerStream] = {}
         self.totals: dict[str, list[BlockTotals]] | None = {} if keep_totals else None
         self._resume()
-        module = _on_device(job.network.module, device)
+        module = on_device(job.network.module, device)
         self._device = torch.device(device)
         self._directions = tuple(one.on(self._device) for one in job.config.directions)
         self._module = module
@@ -117,7 +121,7 @@ class NetworkPass:
                 self._check_repeats(part, values)
                 self._make_streams(values)
             self._add(values, maps)
-            self._n_right += _n_right(output, self._labels, self.n_done, len(part))
+            self._n_right += n_right(output, self._labels, self.n_done, len(part))
             self.n_done += len(part)
             done += len(part)
 
@@ -380,111 +384,9 @@ class NetworkPass:
         return made, check if self._job.check_labels else None
 
 
-def check_before(images: ImageSet, network: Network, config: RecordConfig) -> None:
-    """Raise where a recording can't be made, before any image is read."""
-    n_images, needed = len(images.image_ids), 2 * config.n_extremes
-    if n_images < needed:
-        raise DataContractError(
-            f"The image set has {n_images} images; 'n_extremes' {config.n_extremes} at"
-            f" each end needs at least {needed}, so that no image is at both. Add"
-            " images, or lower 'n_extremes' (it is n_tasks * (n_explanations + 1))."
-        )
-    names = [layer for layer in config.layers if not is_group(layer)]
-    for layer in (*names, *(one.layer for one in config.directions)):
-        check_layer(network.module, layer, network.name)
-    groups = [layer for layer in config.layers if is_group(layer)]
-    for layer in groups:
-        matching_paths(network.module, layer)
-    keys = [*config.layers, *(one.layer for one in config.directions)]
-    if not groups:
-        check_reductions(config.reductions, keys)
-    keys += [one.key for one in config.directions]
-    for unit in config.full:
-        if unit.model != network.name or not (groups or unit.layer in keys):
-            raise DataContractError(
-                f"Unit '{unit}' can't be kept in full; this recording is of the network"
-                f" {network.name!r} and the layers {list(config.layers)}."
-                " Add its layer, or leave the unit out."
-            )
-    _check_module(network)
-
-
-def _check_module(network: Network) -> None:
-    for path, module in network.module.named_modules():
-        if module.training:
-            which = f"module {path!r} of the network" if path else "network"
-            raise DataContractError(
-                f"The {which} {network.name!r} is in training mode, where dropout and"
-                " batch statistics change activations. Call its eval() first."
-            )
-        by_batch = isinstance(module, torch.nn.modules.batchnorm._BatchNorm)
-        if by_batch and module.running_mean is None:
-            raise DataContractError(
-                f"Module {path!r} of the network {network.name!r} normalises by the"
-                " statistics of the batch (track_running_stats is off), so an image's"
-                " activations depend on the others of its batch. Give it running"
-                " statistics."
-            )
-    for path, weight in network.module.named_parameters():
-        if weight.is_meta:
-            raise DataContractError(
-                f"Weight {path!r} of the network {network.name!r} has no values (it is"
-                " on the device 'meta'). Load the weights first."
-            )
-
-
-def _on_device(module: torch.nn.Module, device: str) -> torch.nn.Module:
-    try:
-        return module.to(device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise DataContractError(
-            f"'device' is {device!r}, which torch can't use here ({reason})."
-            " Name another, such as 'cpu'."
-        ) from error
-
-
 def _filled(batch: torch.Tensor, batch_size: int) -> torch.Tensor:
     filling = batch[:1].expand(batch_size - len(batch), *batch.shape[1:])
     return torch.cat([batch, filling])
-
-
-def _label_indices(images: ImageSet) -> dict[int, int]:
-    """Return the class index of each image whose label starts with one."""
-    indices = {}
-    for row, label in enumerate(images.manifest["label"]):
-        first = str(label).split(maxsplit=1)[0] if pd.notna(label) else ""
-        if first.isdecimal():
-            indices[row] = int(first)
-    if not indices:
-        raise DataContractError(
-            "No image has a label that starts with a class index, such as"
-            " '243 bull mastiff', so there is no top-1 to check."
-            " Leave out --check-labels, or write the labels into images.csv."
-        )
-    return indices
-
-
-def _n_right(output: object, labels: Mapping[int, int], start: int, n: int) -> int:
-    if not labels:
-        return 0
-    if not isinstance(output, torch.Tensor) or output.ndim != 2:
-        raise DataContractError(
-            "The network's output is no (images, classes) tensor, so labels can't be"
-            " checked. Leave out --check-labels."
-        )
-    chosen = output[:n].argmax(dim=1).tolist()
-    return sum(labels.get(start + i) == index for i, index in enumerate(chosen))
-
-
-def available_bytes() -> int | None:
-    """Return the memory that can be had without swapping; None where unknown."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return None
-    found = [line.split() for line in lines if line.startswith("MemAvailable:")]
-    return int(found[0][1]) * 1024 if found else None
 
 
 def recording_of(
@@ -524,16 +426,23 @@ def recording_of(
         units=tuple(unit for part in parts for unit in part.units),
         image_ids=images.image_ids,
         content=tuple(images.manifest["sha256"]),
-        statistics=pd.concat([_table(part) for part in parts], ignore_index=True),
+        statistics=_statistics(parts),
         full={unit: value for part in parts for unit, value in part.full.items()},
         header=header,
         **arrays,
     )
 
 
-def _table(part: LayerStream) -> pd.DataFrame:
-    table = part.table()
-    means = part.map_means()
-    for column, name in enumerate(MAP_STATISTICS):
-        table[name] = means[:, column] if means.shape[1] else np.nan
-    return table
+def _statistics(parts: Sequence[LayerStream]) -> pd.DataFrame:
+    columns = []
+    for part in parts:
+        own, means = part.columns(), part.map_means()
+        for column, name in enumerate(MAP_STATISTICS):
+            nothing = np.full(len(part.units), np.nan)
+            own[name] = means[:, column] if means.shape[1] else nothing
+        columns.append(own)
+    names = [str(unit) for part in parts for unit in part.units]
+    together = {
+        name: np.concatenate([own[name] for own in columns]) for name in columns[0]
+    }
+    return pd.DataFrame({"unit": names, **together})

@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,11 +11,11 @@ from stimuli.extremes import (
     ActivationError,
     LayerStream,
     RunningExtremes,
-    RunningStatistics,
     bytes_per_unit,
     coded_values,
     rank_codes,
 )
+from stimuli.unit_statistics import RunningStatistics
 
 N_IMAGES = 700
 
@@ -39,6 +40,10 @@ def streamed(values, *, batch_sizes, n_kept=20, full=(), seed=0):
         start, turn = stop, turn + 1
     stream.flush()
     return stream
+
+
+def frame(stream):
+    return pd.DataFrame(stream.columns())
 
 
 def sorted_whole(values, *, n_kept, seed):
@@ -103,7 +108,7 @@ def test_another_seed_breaks_ties_otherwise(values):
 
 
 def test_statistics_are_those_of_the_whole_set(values):
-    table = streamed(values, batch_sizes=[33]).statistics.table(units_of(4))
+    table = streamed(values, batch_sizes=[33]).statistics.columns()
     exact = values.astype(np.float64)
     np.testing.assert_allclose(table["mean"], exact.mean(axis=0), rtol=1e-12)
     np.testing.assert_allclose(table["sd"], exact.std(axis=0), rtol=1e-12)
@@ -115,21 +120,20 @@ def test_statistics_are_those_of_the_whole_set(values):
 
 def test_a_lower_minimum_in_a_later_block_starts_the_count_anew():
     values = np.concatenate([np.zeros(BLOCK), np.full(BLOCK, -1.0)]).astype(np.float32)
-    table = streamed(values[:, None], batch_sizes=[64]).statistics.table(units_of(1))
+    table = streamed(values[:, None], batch_sizes=[64]).statistics.columns()
     assert table["share_at_minimum"].tolist() == [0.5]
 
 
 def test_statistics_do_not_depend_on_the_batch_size(values):
     tables = [
-        streamed(values, batch_sizes=[size]).statistics.table(units_of(4))
-        for size in (1, 50)
+        streamed(values, batch_sizes=[size]).statistics.columns() for size in (1, 50)
     ]
-    assert tables[0].equals(tables[1])
+    assert pd.DataFrame(tables[0]).equals(pd.DataFrame(tables[1]))
 
 
 def test_statistics_of_a_large_offset_keep_their_spread(rng):
     values = (1e4 + rng.normal(size=(N_IMAGES, 1))).astype(np.float32)
-    table = streamed(values, batch_sizes=[32]).statistics.table(units_of(1))
+    table = streamed(values, batch_sizes=[32]).statistics.columns()
     np.testing.assert_allclose(table["sd"], values.astype(float).std(), rtol=1e-9)
 
 
@@ -194,12 +198,12 @@ def test_tie_share_counts_the_extremes_that_share_their_activation():
     values = np.zeros((40, 3), dtype=np.float32)
     values[:, 1] = np.arange(40)
     values[:10, 2] = np.arange(1, 11)
-    table = streamed(values, batch_sizes=[40], n_kept=10).table()
+    table = streamed(values, batch_sizes=[40], n_kept=10).columns()
     assert table["tie_share"].tolist() == [1, 0, 0.5]
 
 
 def test_sparsity_is_the_share_of_images_at_zero_or_below(values):
-    table = streamed(values, batch_sizes=[33]).table()
+    table = streamed(values, batch_sizes=[33]).columns()
     np.testing.assert_array_equal(table["sparsity"], (values <= 0).mean(axis=0))
 
 
@@ -221,7 +225,7 @@ def test_a_stream_goes_on_from_its_state_as_if_never_stopped(values, stop):
     second.flush()
     for name, array in whole.extremes().items():
         np.testing.assert_array_equal(array, second.extremes()[name])
-    assert whole.table().equals(second.table())
+    assert frame(whole).equals(frame(second))
     np.testing.assert_array_equal(whole.map_means(), second.map_means())
     np.testing.assert_array_equal(whole.full[unit], second.full[unit])
 
@@ -252,8 +256,8 @@ def test_parts_of_a_set_join_to_the_bits_of_the_whole(values):
         for block in totals:
             statistics.join(block)
     np.testing.assert_array_equal(top.ranked(), whole.top.ranked())
-    table = whole.table().drop(columns="tie_share")
-    assert statistics.table(units_of(4)).equals(table)
+    table = pd.DataFrame(whole.columns()).drop(columns="tie_share")
+    assert pd.DataFrame(statistics.columns()).equals(table)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
