@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -21,6 +23,11 @@ WAYS = [
     for strategy in ("gather", "gram")
     for backend in ("numpy", "torch")
 ]
+if torch_kernels.torch.cuda.is_available():
+    WAYS += [
+        {"strategy": strategy, "backend": "torch", "device": "cuda"}
+        for strategy in ("gather", "gram")
+    ]
 ways = pytest.mark.parametrize(
     "way", WAYS, ids=[" ".join(way.values()) for way in WAYS]
 )
@@ -156,6 +163,29 @@ def test_chunks_and_threads_change_no_bit(rng, monkeypatch, way, n_threads):
     monkeypatch.setattr(torch_kernels.torch, "get_num_threads", lambda: int(n_threads))
     cut = margins_by(way, features, *tasks)
     np.testing.assert_array_equal(cut, whole)
+
+
+@pytest.mark.parametrize("strategy", ["gather", "gram"])
+def test_chunks_for_a_device_other_than_the_cpu_give_the_same(
+    rng, monkeypatch, strategy
+):
+    way = {"strategy": strategy, "backend": "torch"}
+    features = rng.normal(size=(50, 8)).astype(np.float32)
+    tasks = rng.integers(50, size=(23, 4, 2)), rng.integers(50, size=(23, 4, 2, 3))
+    expected = margins_by(way, features, *tasks)
+    run, chunks = torch_kernels._run, []
+
+    def as_on_a_device(work, n_units, per_unit, device):
+        def noted(chunk):
+            chunks.append(chunk)
+            work(chunk)
+
+        run(noted, n_units, per_unit, SimpleNamespace(type="cuda"))
+
+    monkeypatch.setattr(torch_kernels, "_run", as_on_a_device)
+    monkeypatch.setattr(torch_kernels, "_DEVICE_BYTES", 3000)
+    np.testing.assert_array_equal(margins_by(way, features, *tasks), expected)
+    assert len(chunks) > 1
 
 
 @ways
