@@ -80,6 +80,10 @@ def test_times_count_from_the_painted_frame(site, visit):
     assert answer.frame_ms > 0
     assert answer.decode_ms > 0
     assert answer.shown_at is not None
+    assert answer.onset_lag_ms == answer.element_ms
+    assert abs(answer.element_ms) < 1000
+    assert 5 < answer.refresh_hz < 500
+    assert answer.window_width == 1280
 
 
 def test_each_image_of_a_trial_is_the_cell_that_the_server_named(visit):
