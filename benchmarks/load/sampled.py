@@ -21,6 +21,7 @@ EVERY_S = 0.02
 WRITE_EVERY_S = 2.0
 
 PLACES = {
+    "_take_turn": "waiting for the turn to write to SQLite",
     "do_commit": "the database's commit",
     "sqlite3": "SQLite",
     "psycopg": "psycopg and PostgreSQL",
