@@ -190,7 +190,7 @@ class LayerReader:
         self._check_ran()
         read = {key: self._checked(key, len(batch)) for key in self._keys}
         self.maps = {key: one.cpu().numpy() for key, one in self._map_read.items()}
-        return _to_arrays(read), output
+        return to_arrays(read, together=batch.device.type != "cpu"), output
 
     def _autocast(self, device: torch.device) -> AbstractContextManager[object]:
         if self._dtype is None:
@@ -341,15 +341,21 @@ def _scale_and_shift(
     return scale.float(), shift.float()
 
 
-def _to_arrays(read: dict[str, torch.Tensor]) -> dict[str, NDArray[np.float32]]:
-    """Bring all layers from the device in one transfer."""
-    if not read:
-        return {}
-    if next(iter(read.values())).device.type == "cpu":
-        return {key: one.numpy() for key, one in read.items()}
-    together = torch.cat(list(read.values()), dim=1).cpu().numpy()
+def to_arrays(
+    read: Mapping[str, torch.Tensor], *, together: bool
+) -> dict[str, NDArray[np.float32]]:
+    """Return arrays of (batch, n_units) tensors.
+
+    Parameters
+    ----------
+    together : bool
+        Whether to bring them in one transfer, as another device wants it.
+    """
+    if not together or not read:
+        return {key: one.cpu().numpy() for key, one in read.items()}
+    arrays = torch.cat(list(read.values()), dim=1).cpu().numpy()
     stops = np.cumsum([one.shape[1] for one in read.values()])[:-1]
-    return dict(zip(read, np.split(together, stops, axis=1), strict=True))
+    return dict(zip(read, np.split(arrays, stops, axis=1), strict=True))
 
 
 def _map_statistics(output: torch.Tensor, name: str) -> torch.Tensor:

@@ -5,7 +5,7 @@ from torch import nn
 
 from data.errors import DataContractError
 from stimuli.layers import LayerRead, choose_layers, matching_paths
-from stimuli.reductions import LayerReader
+from stimuli.reductions import LayerReader, to_arrays
 
 
 class Block(nn.Module):
@@ -256,3 +256,15 @@ def test_a_block_has_its_channels_where_its_last_layer_s_number_stands(back, nam
     with LayerReader(block, ("0",), {}) as reader:
         values, _ = reader(torch.rand(2, 3, 8, 8))
     assert (reader.used["0"], values["0"].shape) == (name, (2, 5))
+
+
+def test_one_transfer_brings_what_one_a_layer_would():
+    rng = torch.Generator().manual_seed(0)
+    read = {
+        name: torch.rand(3, n, generator=rng)
+        for name, n in {"a": 4, "b": 1, "c": 2}.items()
+    }
+    apart, together = (to_arrays(read, together=one) for one in (False, True))
+    assert list(apart) == list(together)
+    for name, values in apart.items():
+        np.testing.assert_array_equal(values, together[name])
