@@ -133,8 +133,8 @@ def test_a_transaction_that_sqlite_gives_up_is_told_to_all_who_share_it(database
     errors = together(database, works)
     assert errors[0] is not None
     assert errors[1] is not None
-    assert errors[2] is None
-    assert stored(database) == [3]
+    # The third came before it, or after it in a new transaction.
+    assert stored(database) == ([] if errors[2] else [3])
 
 
 def test_a_locked_database_is_told_and_used_again_when_it_is_free(sqlite_url):
