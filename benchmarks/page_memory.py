@@ -1,4 +1,4 @@
-"""``python -m benchmarks.page_memory``: whether the page grows over hundreds of trials."""
+"""``python -m benchmarks.page_memory``: whether the page grows over many trials."""
 
 import argparse
 import logging

@@ -1,6 +1,7 @@
 """``python -m tests.experiment_server.screenshots``: every page, to be looked at."""
 
 import argparse
+import logging
 import sys
 import tempfile
 from pathlib import Path
@@ -17,6 +18,7 @@ def main(argv=None):
     parser.add_argument("--out", type=Path, default=Path("artifacts/screenshots"))
     parser.add_argument("--language", choices=LANGUAGES, action="append")
     arguments = parser.parse_args(argv)
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
     n_pictures = 0
     with running_chromium() as browser:
         for language in arguments.language or LANGUAGES:

@@ -465,6 +465,8 @@ def test_a_second_window_takes_over_and_the_first_says_so_at_once(site, visit):
     visitor.page.keyboard.press("KeyQ")
     second.keyboard.press("KeyE")
     second.wait_for_selector(f"[data-sequence='{sequence + 1}'][data-ready]")
+    second.reload()
+    second.wait_for_selector(f"[data-sequence='{sequence + 1}'][data-ready]")
     assert site.answers()[-1].trial_index == sequence
     assert site.answers()[-1].confidence == 3
     visitor.press("take-over")

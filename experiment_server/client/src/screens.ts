@@ -43,7 +43,6 @@ async function consent(host: HTMLElement, session: Session): Promise<void> {
   for (;;) {
     const action = await page(host, {
       ...titled(session.state.consent?.text ?? "", say("consent.title")),
-      more: [notice(session.state)],
       actions: [
         { name: "agree", text: say("button.agree") },
         { name: "decline", text: say("button.decline"), primary: false },
@@ -55,18 +54,6 @@ async function consent(host: HTMLElement, session: Session): Promise<void> {
     const reason = await cannot(host, session.state);
     if (reason) return session.consent(false, reason);
   }
-}
-
-/** What somebody needs to take part. */
-function notice(state: State): HTMLElement {
-  const [width, height] = state.settings.min_window;
-  const needs = [say("needs.eyes"), say("needs.device"), say("needs.window", { width, height })];
-  return element(
-    "section",
-    { class: "needs", "aria-labelledby": "needs-title" },
-    element("h2", { id: "needs-title" }, say("needs.title")),
-    element("ul", {}, ...needs.map((need) => element("li", {}, need))),
-  );
 }
 
 const REASONS: readonly [DeclineReason, MessageName][] = [

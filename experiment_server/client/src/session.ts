@@ -160,6 +160,7 @@ export class Session {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#outbox.close();
+    this.store.close();
     this.onTakenOver();
   }
 
@@ -244,8 +245,7 @@ export class Session {
   }
 
   #keepTime(): void {
-    // A page that gave way must not write over what the newer one keeps.
-    if (!this.#isOver) void this.store.update({ elapsed_ms: this.clock.elapsed() });
+    void this.store.update({ elapsed_ms: this.clock.elapsed() });
   }
 }
 

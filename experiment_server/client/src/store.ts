@@ -65,7 +65,8 @@ const ANSWER = "answer.";
  * so that what the browser refuses to keep is lost only with the page.
  */
 export class Store {
-  #values: Map<string, unknown>;
+  readonly #values: Map<string, unknown>;
+  #isClosed = false;
 
   private constructor(
     private readonly place: Place,
@@ -91,6 +92,11 @@ export class Store {
 
   get keeper(): Keeper {
     return this.place.keeper;
+  }
+
+  /** Write no more: another page keeps what there is now. */
+  close(): void {
+    this.#isClosed = true;
   }
 
   session(): Kept | null {
@@ -141,12 +147,14 @@ export class Store {
 
   async #set(name: string, value: unknown): Promise<void> {
     this.#values.set(name, value);
+    if (this.#isClosed) return;
     // A place that is full now may have room later; memory has the value meanwhile.
     await inTime(this.place.set(name, value)).catch(() => undefined);
   }
 
   async #delete(name: string): Promise<void> {
     this.#values.delete(name);
+    if (this.#isClosed) return;
     await inTime(this.place.delete(name)).catch(() => undefined);
   }
 }

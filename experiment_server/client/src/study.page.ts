@@ -31,18 +31,18 @@ async function start(
   const host = element("div");
   frame.stage.replaceChildren(host);
   frame.show("start", { minWindow: study.min_window });
-  const [width, height] = study.min_window;
   const minutes = study.expected_minutes ?? null;
   const text = [
     say("start.text", { n_trials: study.n_trials }),
     minutes !== null && say("start.minutes", { minutes: Math.ceil(minutes) }),
-    say("start.device", { width, height }),
+    say("start.unrecorded"),
     entry.test_run && say("start.test_run"),
     entry.observer && say("start.simulated"),
   ];
   await page(host, {
     title: study.title,
     text: text.filter(Boolean).join("\n\n"),
+    more: [needs(study.min_window)],
     actions: [{ name: "start", text: say("button.start") }],
   });
   try {
@@ -52,6 +52,17 @@ async function start(
     void page(host, { title: say("study_full.title"), text: say("study_full.text") });
     return forever();
   }
+}
+
+/** What somebody needs to take part. */
+function needs([width, height]: [number, number]): HTMLElement {
+  const list = [say("needs.eyes"), say("needs.device"), say("needs.window", { width, height })];
+  return element(
+    "section",
+    { class: "needs", "aria-labelledby": "needs-title" },
+    element("h2", { id: "needs-title" }, say("needs.title")),
+    element("ul", {}, ...list.map((need) => element("li", {}, need))),
+  );
 }
 
 async function main(root: HTMLElement): Promise<void> {
