@@ -83,7 +83,8 @@ chaos: setup
 	.venv/bin/python -m tests.chaos --sessions 200 --browsers 10 --with-planted \
 		--out artifacts/chaos.json
 
-# How often each 95% interval holds the truth: a thousand simulated studies, minutes.
+# How often each 95% interval holds the truth: a thousand simulated studies of two
+# kinds; half an hour.
 coverage: .venv/.installed
 	OMP_NUM_THREADS=1 .venv/bin/python -m analysis.coverage --studies 1000 \
 		--out analysis/coverage.md

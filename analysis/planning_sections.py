@@ -108,7 +108,7 @@ def plan_section(found: Agreement, *, level: float = 0.95) -> Section | None:
         title="How large the next study has to be",
         said=(
             "If the next study is like this one. Widths are of the analytic interval;"
-            " where HIS is skewed the bootstrap’s is about a tenth wider. Costs, and other"
+            " where HIS is skewed the bootstrap’s is a tenth wider. Costs, and other"
             " questions: unitscope power, which simulates the bootstrap’s.",
         ),
         tables=(Table(header=header, rows=rows),),

@@ -110,7 +110,7 @@ def _responses(table: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
         simulated=True,
         observer="benchmark",
         study_id="large",
-        practice_round=pd.NA,
+        practice_round=None,
     )
     return checked(filled.reindex(columns=list(RESPONSES.columns)), RESPONSES, "large")
 
