@@ -220,8 +220,23 @@ def correct_row(trial: StudyTrial, presentation: Presentation) -> Row:
     """Return the row whose choice is correct."""
     if trial.instructed_query is not None:
         return trial.instructed_query
-    upper_is_right = presentation.upper_query == presentation.right_polarity
-    return "upper" if upper_is_right else "lower"
+    asked = asked_polarity(trial, presentation)
+    return "upper" if presentation.upper_query == asked else "lower"
+
+
+def asked_polarity(trial: StudyTrial, presentation: Presentation) -> Polarity:
+    """Return the polarity that a trial's question is about.
+
+    That of the examples on the right; where only the left has some, theirs; and where
+    there are none, the positive one: the page asks which image the unit responds to
+    more strongly.
+    """
+    right = presentation.right_polarity
+    left: Polarity = "negative" if right == "positive" else "positive"
+    for polarity in (right, left):
+        if trial.cells.explanations(polarity):
+            return polarity
+    return "positive"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -126,7 +126,7 @@ def _add(
             "trial_id": one.trial_id,
             "kind": study.trials[one.trial_id].kind,
             "practice_round": practice,
-            "positive_side": one.positive_side,
+            "positive_side": _stored_side(study.trials[one.trial_id], one),
             "upper_query": one.upper_query,
             "image": image_name(),
             "interrupted": False,
@@ -135,6 +135,14 @@ def _add(
     ]
     db.flush()
     db.execute(_INSERT, rows)
+
+
+def _stored_side(trial: StudyTrial, one: Presentation) -> Side:
+    # Without explanations no side is to be seen; the positive query is asked for, as
+    # it is where the positive ones stand on the right.
+    cells = trial.cells
+    unseen = not (cells.positive_explanations or cells.negative_explanations)
+    return "right" if unseen else one.positive_side
 
 
 def example_presentation(study: Study, record: SessionRecord) -> Presentation:

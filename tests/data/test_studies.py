@@ -60,6 +60,27 @@ def test_the_correct_query_has_the_polarity_of_the_right_side(side, upper):
     assert presentation.shown(correct_row(TRIAL, presentation)) == right
 
 
+CROSSED = list(itertools.product(("left", "right"), ("positive", "negative")))
+
+
+@pytest.mark.parametrize(("side", "upper"), CROSSED)
+def test_without_explanations_the_positive_query_is_correct(side, upper):
+    cells = replace(TRIAL.cells, positive_explanations=(), negative_explanations=())
+    bare = replace(TRIAL, cells=cells)
+    presentation = Presentation(trial_id="t1", positive_side=side, upper_query=upper)
+    assert presentation.shown(correct_row(bare, presentation)) == "positive"
+
+
+@pytest.mark.parametrize(("side", "upper"), CROSSED)
+@pytest.mark.parametrize("polarity", ["positive", "negative"])
+def test_with_explanations_on_one_side_that_side_is_asked_for(side, upper, polarity):
+    other = {"positive": "negative", "negative": "positive"}[polarity]
+    cells = replace(TRIAL.cells, **{f"{other}_explanations": ()})
+    one_sided = replace(TRIAL, cells=cells)
+    presentation = Presentation(trial_id="t1", positive_side=side, upper_query=upper)
+    assert presentation.shown(correct_row(one_sided, presentation)) == polarity
+
+
 def test_an_instruction_decides_which_row_is_correct():
     instructed = StudyTrial(**(vars(TRIAL) | {"instructed_query": "lower"}))
     for side, upper in itertools.product(("left", "right"), ("positive", "negative")):

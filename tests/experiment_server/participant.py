@@ -83,10 +83,13 @@ class Participant:
         shown, trial = self.state["trial"], self.shown_trial()
         if trial.instructed_query:
             return trial.instructed_query
-        first = list(cell_position(trial.cells.positive_explanations[0]))
         upper = list(cell_position(trial.cells.positive_query))
-        positive_is_right = first in shown["right"]
         positive_is_upper = upper == shown["upper"]
+        examples = trial.cells.positive_explanations
+        # Without examples the page asks for the positive query.
+        positive_is_right = (
+            not examples or list(cell_position(examples[0])) in shown["right"]
+        )
         return "upper" if positive_is_right == positive_is_upper else "lower"
 
     def answer_body(self, *, right=True, **changes):

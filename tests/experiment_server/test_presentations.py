@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from data.errors import ExperimentError
 from data.files import bytes_hash, read_json, write_json
-from data.studies import StudyConfig, read_study
+from data.studies import StudyConfig, cell_position, read_study
 from experiment_server.presentations import (
     balanced_layouts,
     draw_practice,
@@ -18,7 +18,7 @@ from experiment_server.presentations import (
 )
 from experiment_server.readiness import check_ready
 from experiment_server.settings import ServerSettings
-from experiment_server.tables import SessionRecord
+from experiment_server.tables import PresentationRecord, SessionRecord
 from tests.experiment_server.toy_study import SETTINGS, make_toy_study
 
 
@@ -141,3 +141,25 @@ def test_a_study_that_lacks_a_part_is_not_served(folder, name, change, said):
     write_json(folder / name, change(read_json(folder / name)))
     with pytest.raises(ExperimentError, match=said):
         check_ready(read_study(folder))
+
+
+def test_without_explanations_the_positive_query_is_right_in_practice_and_after(
+    serve, make_study
+):
+    served = serve(make_study(n_explanations=0, feedback="all", n_instructed_trials=0))
+    one = served.participant(participant="anna")
+    one.consent()
+    one.read()
+    rows = []
+    while one.screen != "feedback":
+        if one.screen != "trial":
+            one.go_on()
+        positive = list(cell_position(one.shown_trial().cells.positive_query))
+        row = "upper" if one.state["trial"]["upper"] == positive else "lower"
+        rows.append(row)
+        reply = one.post("answers", one.answer_body(chosen=row))
+        assert reply.json["feedback"] == {"correct": True}
+    assert set(rows) == {"upper", "lower"}
+    with served.database.read() as db:
+        sides = db.scalars(select(PresentationRecord.positive_side)).all()
+    assert set(sides) == {"right"}
