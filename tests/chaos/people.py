@@ -107,6 +107,7 @@ class Person:
     async def take_part(self) -> None:
         """Go from the link to an end; how it ended goes into the journal."""
         self.journal.ends[self.number] = "start"
+        self.client.since = time.monotonic()
         try:
             end = await self._walk()
         except GaveUp as reason:
