@@ -281,11 +281,15 @@ class LayerStream:
 
 
 def bytes_per_unit(n_kept: int, *, n_map_statistics: int = 0) -> int:
-    """Return what a stream holds for one unit, and needs for a moment to merge."""
+    """Return what a stream holds for one unit, with what it needs for a moment."""
     ends = 2 * (n_kept + _PENDING + 2) * 8
     waiting = BLOCK * 4 * (1 + n_map_statistics)
+    # Where all units are of one layer, a merge copies them all at once.
+    merging = (n_kept + BLOCK) * 8 + 3 * BLOCK * 8
     # At the end: the sorted codes, and the recording's indices and values.
-    return ends + waiting + 10 * 8 + 2 * n_kept * (8 + 8)
+    last = 2 * n_kept * (8 + 8)
+    name = 500
+    return ends + waiting + max(merging, last) + 10 * 8 + name + 2 * n_kept * 8
 
 
 class ActivationError(Exception):
