@@ -15,7 +15,6 @@ from experiment_server import (
     answers,
     database,
     flow,
-    ledger,
     presentations,
     sessions,
     steps,
@@ -31,6 +30,13 @@ LATE_S = 0.25
 def plant(bug: str) -> None:
     """Break the server of this process."""
     BUGS[bug][0]()
+
+
+def _replace(owner: Any, name: str, value: Any) -> None:
+    """Set what must be there already: a bug in what has gone is none."""
+    if not hasattr(owner, name):
+        raise AttributeError(f"{owner.__name__} has no {name!r} any more")
+    setattr(owner, name, value)
 
 
 def _commits_after_the_reply() -> None:
@@ -61,8 +67,8 @@ def _commits_after_the_reply() -> None:
         db.info["late"] = True
         return original(db, *given, **more)
 
-    database.Database.write = write  # type: ignore[method-assign]
-    views.record_answer = record
+    _replace(database.Database, "write", write)
+    _replace(views, "record_answer", record)
 
 
 def _loses_one_answer() -> None:
@@ -78,7 +84,7 @@ def _loses_one_answer() -> None:
             db.expunge(db.get_one(tables.AnswerRecord, (record.session_id, 1)))
             db.execute(delete(tables.AnswerRecord).where(own, last))
 
-    answers.move = move  # type: ignore[assignment]
+    _replace(answers, "move", move)
 
 
 def _takes_a_second_answer() -> None:
@@ -86,7 +92,7 @@ def _takes_a_second_answer() -> None:
         stored.idempotency_key = answer.idempotency_key
         stored.confidence = answer.confidence
 
-    answers._check_repeat = check  # type: ignore[assignment]
+    _replace(answers, "_check_repeat", check)
 
 
 def _forgets_the_key() -> None:
@@ -101,27 +107,31 @@ def _forgets_the_key() -> None:
             answer = answer.model_copy(update=change)
         return original(db, study, own, answer, *given, **more)
 
-    views.record_answer = record
+    _replace(views, "record_answer", record)
 
 
 def _takes_any_sequence() -> None:
-    def check(db: Any, study: Any, record: Any, answer: Any) -> None:
-        flow.following(ledger.screen_of(record), "next_trial")
+    original = answers.record_answer
 
-    answers._check_new = check  # type: ignore[assignment]
+    def record(db: Any, study: Any, own: Any, answer: Any, *given: Any, **more: Any):
+        place = own.session_id, answer.sequence
+        if own.screen == "trial" and db.get(tables.PresentationRecord, place):
+            own.position = max(own.position, answer.sequence)
+        return original(db, study, own, answer, *given, **more)
+
+    _replace(views, "record_answer", record)
 
 
 def _stores_the_other_row() -> None:
-    original = answers._answer_record
+    original = answers.record_answer
 
-    def record(shown: Any, answer: Any, **more: Any) -> Any:
-        found = original(shown, answer, **more)
-        other = {"upper": "lower", "lower": "upper"}[answer.chosen]
-        if shown.trial_index % 4 == 3:
-            found.chosen_query = shown.presentation.shown(other)
-        return found
+    def record(db: Any, study: Any, own: Any, answer: Any, *given: Any, **more: Any):
+        if answer.sequence % 4 == 3:
+            other = {"upper": "lower", "lower": "upper"}[answer.chosen]
+            answer = answer.model_copy(update={"chosen": other})
+        return original(db, study, own, answer, *given, **more)
 
-    answers._answer_record = record  # type: ignore[assignment]
+    _replace(views, "record_answer", record)
 
 
 def _gives_the_code_early() -> None:
@@ -133,7 +143,7 @@ def _gives_the_code_early() -> None:
             return state
         return state.model_copy(update={"completion_code": "EARLYCODE234"})
 
-    views.state_of = state_of
+    _replace(views, "state_of", state_of)
 
 
 def _keeps_the_code() -> None:
@@ -144,12 +154,12 @@ def _keeps_the_code() -> None:
             update={"completion_code": None}
         )
 
-    views.state_of = state_of
+    _replace(views, "state_of", state_of)
 
 
 def _change_transition(origin: str, step: str, target: str) -> None:
     table: Any = {**flow.TRANSITIONS, (origin, step): target}
-    flow.TRANSITIONS = MappingProxyType(table)
+    _replace(flow, "TRANSITIONS", MappingProxyType(table))
 
 
 def _skips_the_break() -> None:
@@ -161,7 +171,7 @@ def _finishes_from_anywhere() -> None:
         record.screen, record.status = "end", "complete"
         record.completion_code = steps.new_completion_code(db)
 
-    steps.finish = finish
+    _replace(steps, "finish", finish)
 
 
 def _lets_failed_practice_pass() -> None:
@@ -174,7 +184,7 @@ def _lets_failed_practice_pass() -> None:
             return "pass_practice"
         return found
 
-    answers._step_after_practice = step
+    _replace(answers, "_step_after_practice", step)
 
 
 def _shows_a_unit_twice() -> None:
@@ -191,7 +201,7 @@ def _shows_a_unit_twice() -> None:
             shown[mains[-1]] = shown[mains[0]]
         original(db, study, record, shown, **more)
 
-    presentations._add = add
+    _replace(presentations, "_add", add)
 
 
 def _takes_a_strangers_token() -> None:
@@ -206,7 +216,7 @@ def _takes_a_strangers_token() -> None:
                 raise
             return newest.session_id, newest.visit
 
-    sessions.visit_of = visit_of
+    _replace(sessions, "visit_of", visit_of)
 
 
 def _mixes_people_up() -> None:
@@ -215,7 +225,7 @@ def _mixes_people_up() -> None:
     def pseudonym(secret: bytes, recruiter: str, external_id: str) -> str:
         return original(secret, recruiter, external_id[:7])
 
-    sessions.pseudonym_of = pseudonym
+    _replace(sessions, "pseudonym_of", pseudonym)
 
 
 def _lets_the_old_tab_write() -> None:
@@ -229,19 +239,19 @@ def _lets_the_old_tab_write() -> None:
     def record(*given: Any, **more: Any) -> Any:
         return original_record(*given, **more | {"is_newest": True})
 
-    sessions.any_visit = any_visit
-    views.any_visit = any_visit
-    views.record_answer = record
+    _replace(sessions, "any_visit", any_visit)
+    _replace(views, "any_visit", any_visit)
+    _replace(views, "record_answer", record)
 
 
 def _forgets_the_join_key() -> None:
-    sessions._session_of_key = lambda *given: None  # type: ignore[assignment]
+    _replace(sessions, "_session_of_key", lambda *given: None)
     original = sessions._new_token
 
     def new_token(db: Any, record: Any, **more: Any) -> str:
         return original(db, record, join_sha256=None)
 
-    sessions._new_token = new_token
+    _replace(sessions, "_new_token", new_token)
 
 
 def _gives_a_slot_twice() -> None:
@@ -249,7 +259,7 @@ def _gives_a_slot_twice() -> None:
         db.execute(text("DROP INDEX IF EXISTS uq_session_held_slot"))
         return 0
 
-    sessions.free_slot = free_slot
+    _replace(sessions, "free_slot", free_slot)
 
 
 def _is_full_too_early() -> None:
@@ -261,14 +271,14 @@ def _is_full_too_early() -> None:
             raise Refusal("study-full", "Every place in this study is taken.")
         return slot
 
-    sessions.free_slot = free_slot
+    _replace(sessions, "free_slot", free_slot)
 
 
 def _fails_at_a_repeat() -> None:
     def check(stored: Any, answer: Any) -> None:
         raise RuntimeError("a planted failure")
 
-    answers._check_repeat = check  # type: ignore[assignment]
+    _replace(answers, "_check_repeat", check)
 
 
 def _never_ends_a_break() -> None:
@@ -277,7 +287,7 @@ def _never_ends_a_break() -> None:
             original(study, record, body, now)
 
     original = steps.go_on
-    steps.go_on = go_on
+    _replace(steps, "go_on", go_on)
 
 
 BUGS: dict[str, tuple[Callable[[], None], str]] = {

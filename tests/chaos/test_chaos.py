@@ -1,6 +1,8 @@
 """A small run of chaos, the same run again from its log, and bugs that it finds."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -43,6 +45,11 @@ def test_a_planted_bug_is_found_by_its_invariant(url, bug):
 
 def test_every_invariant_has_a_planted_bug():
     assert {expected for _, expected in BUGS.values()} == set(INVARIANTS)
+
+
+def test_every_bug_can_still_be_planted():
+    code = "from tests.chaos.planted import BUGS, plant\nfor bug in BUGS: plant(bug)"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_a_seed_always_draws_the_same_faults():
