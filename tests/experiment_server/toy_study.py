@@ -66,10 +66,11 @@ def make_toy_study(
     """Write a study; ``settings`` replace those of :data:`SETTINGS`."""
     rng = np.random.default_rng(seed)
     config = StudyConfig.of(SETTINGS | settings)
+    at_least = {"main": config.n_main_trials, "catch": config.n_catch_trials}
     trials = [
         _trial(folder, rng, label, number, n_explanations)
         for label, count in KINDS.items()
-        for number in range(max(count, config.n_main_trials * (label == "main")))
+        for number in range(max(count, at_least.get(label, 0)))
     ]
     write_study_files(
         folder,
