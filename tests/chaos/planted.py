@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import delete, text
+from sqlalchemy import delete, text, update
 from sqlalchemy.orm import Session
 
 from experiment_server import (
@@ -89,8 +89,16 @@ def _loses_one_answer() -> None:
 
 def _takes_a_second_answer() -> None:
     def check(stored: Any, answer: Any) -> None:
-        stored.idempotency_key = answer.idempotency_key
-        stored.confidence = answer.confidence
+        db = Session.object_session(stored)
+        assert db is not None
+        table = tables.AnswerRecord
+        own = table.session_id == stored.session_id
+        change = {
+            "idempotency_key": answer.idempotency_key,
+            "confidence": answer.confidence,
+        }
+        here = table.trial_index == stored.trial_index
+        db.execute(update(table).where(own, here).values(change))
 
     _replace(answers, "_check_repeat", check)
 
@@ -137,8 +145,8 @@ def _stores_the_other_row() -> None:
 def _gives_the_code_early() -> None:
     original = views.state_of
 
-    def state_of(db: Any, study: Any, record: Any, now: Any) -> Any:
-        state = original(db, study, record, now)
+    def state_of(*given: Any, **more: Any) -> Any:
+        state = original(*given, **more)
         if state.screen != "trial" or state.trial.practice:
             return state
         return state.model_copy(update={"completion_code": "EARLYCODE234"})
@@ -149,10 +157,8 @@ def _gives_the_code_early() -> None:
 def _keeps_the_code() -> None:
     original = views.state_of
 
-    def state_of(db: Any, study: Any, record: Any, now: Any) -> Any:
-        return original(db, study, record, now).model_copy(
-            update={"completion_code": None}
-        )
+    def state_of(*given: Any, **more: Any) -> Any:
+        return original(*given, **more).model_copy(update={"completion_code": None})
 
     _replace(views, "state_of", state_of)
 
@@ -232,8 +238,8 @@ def _lets_the_old_tab_write() -> None:
     original_visit, original_record = sessions.any_visit, answers.record_answer
 
     @contextmanager
-    def any_visit(host: Any, token: str) -> Any:
-        with original_visit(host, token) as (db, record, _):
+    def any_visit(*given: Any, **more: Any) -> Any:
+        with original_visit(*given, **more) as (db, record, _):
             yield db, record, record.visit
 
     def record(*given: Any, **more: Any) -> Any:
