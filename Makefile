@@ -78,7 +78,7 @@ test: check
 serve: setup
 	.venv/bin/unitscope serve $(STUDY)
 
-# Everything breaks around a server on purpose, on both databases: about ten minutes.
+# Everything breaks around a server on purpose, on both databases: ten minutes, more when busy.
 chaos: setup
 	.venv/bin/python -m tests.chaos --sessions 200 --browsers 10 --with-planted \
 		--out artifacts/chaos.json
