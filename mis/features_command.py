@@ -15,7 +15,12 @@ def build_parser() -> argparse.ArgumentParser:
         prog="unitscope features",
         description="Look after stored image features.",
     )
-    parser.add_argument("action", choices=["ls", "verify", "gc"])
+    parser.add_argument(
+        "action",
+        choices=["ls", "verify", "gc"],
+        help="ls: list the stores; verify: check that each is whole; gc: drop what is"
+        " no longer in use",
+    )
     parser.add_argument("root", type=Path, help="folder of the feature stores")
     parser.add_argument(
         "--images",
