@@ -112,10 +112,10 @@ def _over_http(
 def _in_browser(arguments: argparse.Namespace, place: Path) -> Results:
     n, n_trials, seed = arguments.page_sessions, arguments.page_trials, arguments.seed
     study = toy_study(
-        place / "paged", n_slots=2 * n, n_main_trials=n_trials, n_catch_trials=0
+        place / "paged", n_slots=n, n_main_trials=n_trials, n_catch_trials=0
     )
     with running_chromium() as browser, progress() as bar:
-        task = bar.add_task("Sessions in Chromium", total=2 * n)
+        task = bar.add_task("Sessions in Chromium", total=n)
         clean, leaking = pages_seen(
             browser,
             study,

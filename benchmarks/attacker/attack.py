@@ -171,12 +171,11 @@ def pages_seen(
     n_trials: int,
     advance: Callable[[], None] = lambda: None,
 ) -> tuple[list[SeenPage], list[SeenPage]]:
-    """Take sessions in a browser; the second list is of those with a planted leak."""
+    """Take sessions in a browser; the second list is of pages with a planted leak."""
     clean: list[SeenPage] = []
     leaking: list[SeenPage] = []
     with running_site(study, folder) as site:
-        for number in range(2 * n_sessions):
-            planted = number >= n_sessions
+        for number in range(n_sessions):
             context = browser.new_context(viewport={"width": 940, "height": 600})
             visitor = Visitor(context, site)
             visitor.begin(f"participant={number}")
@@ -185,9 +184,9 @@ def pages_seen(
             visitor.practise()
             visitor.wait_for("practice_passed")
             visitor.press("continue")
-            (leaking if planted else clean).extend(
-                looked_at(visitor, number, n_trials=n_trials, planted=planted)
-            )
+            for page, with_leak in looked_at(visitor, number, n_trials=n_trials):
+                clean.append(page)
+                leaking.append(with_leak)
             context.close()
             advance()
     return clean, leaking

@@ -1,7 +1,9 @@
 """Two learners that look for anything, and an interval for how well they guess."""
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +32,7 @@ class Guess:
     accuracy : float
         Mean of the shares of both classes, in [0, 1]; 0.5 is chance.
     low, high : float
-        95% interval; sessions are resampled.
+        95% interval; sessions, or trials where that is wider, are resampled.
     is_leak : bool
         Whether the accuracy is above chance by 3.5 standard errors.
     learner : str
@@ -70,11 +72,12 @@ def guess(
     groups : (n_trials,) array
         What is never in two folds.
     sessions : (n_trials,) array
-        What is resampled for the interval.
+        Resampled for the interval, as the groups are: what is the same in every
+        session, as the code of a picture, tells no more when it is seen again.
     seed : int
     """
     found = [
-        _judged(name, predicted, answer, sessions, clues.shape[1], seed)
+        _judged(name, predicted, answer, (groups, sessions), clues.shape[1], seed)
         for name, predicted in _predictions(clues, answer, groups, seed)
     ]
     return max(found, key=lambda one: one.accuracy)
@@ -118,28 +121,18 @@ def _judged(
     learner: str,
     predicted: NDArray[np.bool_],
     answer: NDArray[np.bool_],
-    sessions: NDArray[np.int64],
+    clusters: Sequence[NDArray[Any]],
     n_clues: int,
     seed: int,
 ) -> Guess:
     hit = predicted == answer
-    own = np.unique(sessions, return_inverse=True)[1]
-    n_own = own.max() + 1
-
-    def counted(which: NDArray[np.bool_]) -> NDArray[np.float64]:
-        return np.bincount(own[which], minlength=n_own).astype(float)
-
-    rights = np.stack([counted(hit & answer), counted(hit & ~answer)])
-    totals = np.stack([counted(answer), counted(~answer)])
-    accuracy = float((rights.sum(axis=1) / totals.sum(axis=1)).mean())
-    drawn = np.random.default_rng(seed).integers(n_own, size=(N_RESAMPLES, n_own))
-    # A resample without a trial of one class says nothing.
-    shares = rights[:, drawn].sum(axis=2) / np.maximum(totals[:, drawn].sum(axis=2), 1)
-    resampled = shares.mean(axis=0)
-    low, high = np.quantile(resampled, [0.025, 0.975])
-    # Few sessions that happen to agree look surer than coins can be.
-    coin = 0.25 * np.sqrt((1 / totals.sum(axis=1)).sum())
-    error = max(float(resampled.std()), float(coin))
+    accuracy = float(np.mean([hit[answer].mean(), hit[~answer].mean()]))
+    resampled = [_resampled(hit, answer, own, seed) for own in clusters]
+    widest = max(resampled, key=lambda values: float(values.std()))
+    low, high = np.quantile(widest, [0.025, 0.975])
+    # Few clusters that happen to agree look surer than coins can be.
+    coin = 0.25 * np.sqrt(1 / answer.sum() + 1 / (~answer).sum())
+    error = max(float(widest.std()), float(coin))
     return Guess(
         accuracy=accuracy,
         low=float(low),
@@ -149,3 +142,24 @@ def _judged(
         n_trials=len(answer),
         n_clues=n_clues,
     )
+
+
+def _resampled(
+    hit: NDArray[np.bool_],
+    answer: NDArray[np.bool_],
+    clusters: NDArray[Any],
+    seed: int,
+) -> NDArray[np.float64]:
+    """Return the accuracy of resamples of whole clusters."""
+    own = np.unique(clusters, return_inverse=True)[1]
+    n_own = int(own.max()) + 1
+
+    def counted(which: NDArray[np.bool_]) -> NDArray[np.float64]:
+        return np.bincount(own[which], minlength=n_own).astype(float)
+
+    rights = np.stack([counted(hit & answer), counted(hit & ~answer)])
+    totals = np.stack([counted(answer), counted(~answer)])
+    drawn = np.random.default_rng(seed).integers(n_own, size=(N_RESAMPLES, n_own))
+    # A resample without a trial of one class says nothing.
+    shares = rights[:, drawn].sum(axis=2) / np.maximum(totals[:, drawn].sum(axis=2), 1)
+    return shares.mean(axis=0)

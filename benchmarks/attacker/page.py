@@ -67,9 +67,11 @@ class SeenPage:
 
 
 def looked_at(
-    visitor: Visitor, number: int, *, n_trials: int, planted: bool = False
-) -> Iterator[SeenPage]:
-    """Answer so many trials; before each, write down what the page holds.
+    visitor: Visitor, number: int, *, n_trials: int
+) -> Iterator[tuple[SeenPage, SeenPage]]:
+    """Answer so many trials; before each, write down what the page holds, twice.
+
+    The second time an attribute of the trial's markup tells: a leak that is planted.
 
     Parameters
     ----------
@@ -77,20 +79,21 @@ def looked_at(
         In a trial.
     number : int
         Of the session.
-    planted : bool
-        Whether an attribute of the trial's markup tells.
     """
     site: Site = visitor.site
     n_before = 0
     for turn in range(n_trials):
         sequence = visitor.sequence()
         upper_is_right = site.correct_row(sequence) == "upper"
-        if planted:
-            visitor.page.evaluate(PLANT, str(int(upper_is_right)))
         held = visitor.page.evaluate(LOOK)
         made = tuple(visitor.requests[n_before:])
         n_before = len(visitor.requests)
-        yield SeenPage(number, held, made, upper_is_right)
+        visitor.page.evaluate(PLANT, str(int(upper_is_right)))
+        leaking = visitor.page.evaluate(LOOK)
+        yield (
+            SeenPage(number, held, made, upper_is_right),
+            SeenPage(number, leaking, made, upper_is_right),
+        )
         visitor.answer(("upper", "lower")[turn % 2])
         visitor.wait_until_gone(sequence)
 

@@ -137,10 +137,11 @@ def _slot(trials, config, rng):
     for kind, count in counts.items():
         pool = [trial for trial in trials if trial.kind == kind]
         chosen += [pool[i % len(pool)] for i in rng.permutation(count)]
+    sides = ("right", "right") if config.sides == "fixed" else ("left", "right")
     layouts = [
         (side, query)
         for _ in range(-(-len(chosen) // 4))
-        for side in ("left", "right")
+        for side in sides
         for query in ("positive", "negative")
     ]
     layouts = [layouts[i] for i in rng.permutation(len(layouts))]
