@@ -122,6 +122,12 @@ page-memory: setup
 load: setup
 	.venv/bin/python -m benchmarks.load --out artifacts/load.json
 
+.PHONY: attacker
+
+# Learners that see all that is sent but the pictures must stay at chance.
+attacker: setup
+	.venv/bin/python -m benchmarks.attacker --out artifacts/attacker.json
+
 .PHONY: timing
 
 # When pictures appear and how response times hold, beside jsPsych's own plugins.
