@@ -112,7 +112,7 @@ def _over_http(
 def _in_browser(arguments: argparse.Namespace, place: Path) -> Results:
     n, n_trials, seed = arguments.page_sessions, arguments.page_trials, arguments.seed
     study = toy_study(
-        place / "paged", n_slots=n, n_main_trials=n_trials, n_catch_trials=0
+        place / "paged", n_slots=n, n_main_trials=n_trials, n_catch_trials=0, seed=seed
     )
     with running_chromium() as browser, progress() as bar:
         task = bar.add_task("Sessions in Chromium", total=n)
@@ -135,7 +135,7 @@ def _in_browser(arguments: argparse.Namespace, place: Path) -> Results:
 def _study(arguments: argparse.Namespace, place: Path, n_slots: int) -> Study:
     if arguments.study:
         return read_study(arguments.study)
-    return toy_study(place / "study", n_slots=n_slots)
+    return toy_study(place / "study", n_slots=n_slots, seed=arguments.seed)
 
 
 def _verdict(name: str, own: Mapping[str, Guess]) -> bool:
