@@ -253,12 +253,13 @@ def _recovered(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _rates(table: pd.DataFrame) -> pd.DataFrame:
-    rows = table.groupby(["scenario", "test"], sort=False)["rejected"]
+    rows = table.groupby(["scenario", "test", "claims"], sort=False)["rejected"]
     found = rows.agg(n_studies="size", rate="mean").reset_index()
     said = np.where(found["rate"] < LEAST_RATE, "stricter than claimed", "as claimed")
+    off = found["claims"].map({True: "off", False: "off, and claims less"})
     return found.assign(
         error=_share_error(found["rate"], found["n_studies"]),
-        verdict=np.where(found["rate"] > GREATEST_RATE, "off", said),
+        verdict=np.where(found["rate"] > GREATEST_RATE, off, said),
     )
 
 

@@ -10,7 +10,7 @@ from analysis.comparison import compare_groups
 from analysis.families import SIGNIFICANCE_LEVEL, Family
 from analysis.his import human_interpretability
 from analysis.ordered import ordered_contrast
-from analysis.pairwise import compare_pairs
+from analysis.pairwise import FEWEST_BRUNNER_MUNZEL, compare_pairs
 from analysis.power_simulation import GROUPS, simulated_study
 from analysis.recovery import Scenario
 
@@ -28,11 +28,14 @@ class Rejected:
     scenario, test : str
     rejected : bool
         At the significance level of 5%.
+    claims : bool
+        Whether the test claims to hold for groups of this size.
     """
 
     scenario: str
     test: str
     rejected: bool
+    claims: bool = True
 
 
 def false_findings(scenario: Scenario, rng: np.random.Generator) -> Iterator[Rejected]:
@@ -55,12 +58,14 @@ def false_findings(scenario: Scenario, rng: np.random.Generator) -> Iterator[Rej
         "Jonckheere–Terpstra, of a rise": order.p_increasing,
         "Jonckheere–Terpstra, by shuffling": order.p_permutation,
     }
+    smallest = int(scores.groupby("group").size().min())
     for test, p_value in p_values.items():
         if p_value is not None:
             yield Rejected(
                 scenario=scenario.name,
                 test=test,
                 rejected=bool(p_value <= SIGNIFICANCE_LEVEL),
+                claims=smallest >= FEWEST_BRUNNER_MUNZEL or "Munzel" not in test,
             )
 
 

@@ -89,6 +89,7 @@ def agreement_section(
             f"{METHOD_WORDS[one.method]} given the {one.given}",
             number(one.estimate),
             "",
+            "",
             interval(one.ci_low, one.ci_high),
             one.note or probability(one.p_value),
         )
@@ -100,7 +101,7 @@ def agreement_section(
         said=said,
         tables=(
             Table(
-                header=("", "value", "bootstrap interval", "analytic interval", "p"),
+                header=("", "value", "95% interval", "bootstrap", "analytic", "p"),
                 rows=tuple(rows),
             ),
         ),
@@ -110,8 +111,10 @@ def agreement_section(
             "layer_control": control_numbers,
         },
         methods=(
-            "Analytic intervals of correlations are Fisher’s, with the variance of"
-            " Bonett and Wright (2000) for Spearman and Kendall."
+            "Beside the intervals of correlations stand BCa bootstraps over units,"
+            " expanded for their number, Hesterberg (2015), and analytic ones:"
+            " Fisher’s, with the variance of Bonett and Wright (2000) for Spearman and"
+            " Kendall."
         ),
         brief=False,
     )
@@ -122,6 +125,7 @@ def _coefficient(one: CorrelationResult) -> tuple[str, ...]:
         METHOD_WORDS[one.method],
         number(one.estimate),
         interval(one.ci_low, one.ci_high),
+        interval(one.bootstrap_low, one.bootstrap_high),
         interval(one.analytic_low, one.analytic_high),
         one.note or probability(one.p_value),
     )

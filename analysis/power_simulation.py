@@ -11,8 +11,8 @@ from scipy.special import expit
 from scipy.stats import norm
 from scipy.stats import t as student_t
 
+from analysis.correlation import jackknife_on_z
 from analysis.crossed import two_way_variance
-from analysis.resampling import bca_limits, draw_weights, expanded_level
 
 Array = NDArray[np.float64]
 Places = NDArray[np.intp]
@@ -21,8 +21,6 @@ GROUPS = ("hardest", "random", "easiest")
 STEPS = (("random", "hardest"), ("easiest", "random"))
 QUESTIONS = ("his", "correlation", "contrast")
 FEWEST_UNITS: Mapping[str, int] = {"his": 2, "correlation": 5, "contrast": 6}
-N_RESAMPLES = 999
-"""Of the bootstrap of each simulated study; the analysis of one study has more."""
 COARSE = 1.15
 """Where numbers of units are as near as this, a curve through them tells the rest."""
 N_REFINED = 3
@@ -320,12 +318,6 @@ def outcomes(
         "contrast": _contrast_intervals,
     }[question]
     truths = _truths(question, variances)
-    # Studies of one size can share which units a resample draws.
-    weights = (
-        draw_weights(design.n_units, N_RESAMPLES, rng)
-        if question == "correlation"
-        else np.empty((0, design.n_units))
-    )
     found = np.array(
         [
             interval(
@@ -333,7 +325,6 @@ def outcomes(
                     variances, design, rng=rng, groups=question == "contrast"
                 ),
                 level,
-                weights,
             )
             for _ in range(n_simulations)
         ]
@@ -358,12 +349,12 @@ def _truths(question: str, variances: Variances) -> Array:
     return np.array([np.nan])
 
 
-def _his_intervals(study: SimulatedStudy, level: float, _: Array) -> Array:
+def _his_intervals(study: SimulatedStudy, level: float) -> Array:
     of_all = np.ones(len(study.group))
     return np.array([_interval(study, of_all, level)])
 
 
-def _contrast_intervals(study: SimulatedStudy, level: float, _: Array) -> Array:
+def _contrast_intervals(study: SimulatedStudy, level: float) -> Array:
     found = []
     for high, low in STEPS:
         sign = (study.group == GROUPS.index(high)).astype("float64")
@@ -396,21 +387,15 @@ def _interval(study: SimulatedStudy, sign: Array, level: float) -> tuple[float, 
     return estimate - half, estimate + half
 
 
-def _correlation_intervals(
-    study: SimulatedStudy, level: float, weights: Array
-) -> Array:
+def _correlation_intervals(study: SimulatedStudy, level: float) -> Array:
     """Do what :func:`analysis.correlation.correlation` does, on arrays."""
     his = np.bincount(study.unit, study.correct) / np.bincount(study.unit)
     x, y = study.mis - study.mis.mean(), his - his.mean()
-    n = len(his)
-    sums = np.column_stack([np.ones(n), x, y, x**2, y**2, x * y])
+    sums = np.column_stack([np.ones(len(his)), x, y, x**2, y**2, x * y])
     total = sums.sum(axis=0)
     with np.errstate(all="ignore"):
-        limits = bca_limits(
-            _pearson_of_sums(weights @ sums),
-            float(_pearson_of_sums(total)),
-            _pearson_of_sums(total - sums),
-            level=expanded_level(level, n),
+        limits = jackknife_on_z(
+            float(_pearson_of_sums(total)), _pearson_of_sums(total - sums), level=level
         )
     return np.array([limits or (-1.0, 1.0)])
 

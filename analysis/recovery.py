@@ -255,12 +255,21 @@ def _agreement(
         yield held(
             scenario,
             quantity,
-            "BCa bootstrap over units, expanded",
+            "jackknife over units on z, t",
             True,
             truth,
             found.ci_low,
             found.ci_high,
             found.estimate,
+        )
+        yield held(
+            scenario,
+            quantity,
+            "BCa bootstrap over units, expanded",
+            False,
+            truth,
+            found.bootstrap_low,
+            found.bootstrap_high,
         )
         # They take both scores as normal, which HIS is not.
         yield held(

@@ -289,9 +289,9 @@ def methods(
         " unit’s main trials in these sessions, with intervals of Wilson (1927);"
         " practice, catch and instructed trials do not count"
         f" ({found.condition}). The mean over units weighs each unit alike. Its"
-        " interval and those of correlations and differences are BCa bootstraps over"
-        f" units, Efron (1987), with {N_RESAMPLES:,} resamples, of correlations"
-        " expanded for the number of units, Hesterberg (2015).",
+        " interval and those of differences are BCa bootstraps over units, Efron"
+        f" (1987), with {N_RESAMPLES:,} resamples; those of correlations are jackknifes"
+        " over units on Fisher’s z, Miller (1974).",
         f"MIS, the score of Zimmermann et al. (2024), is given by {machine}."
         if machine
         else None,

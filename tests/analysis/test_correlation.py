@@ -105,7 +105,27 @@ def test_bootstrap_interval_is_scipys_expanded_for_the_number_of_units(
     ours = correlation(
         x, y, method=method, rng=np.random.default_rng(3), n_resamples=200
     )
-    assert [ours.ci_low, ours.ci_high] == pytest.approx(list(theirs), abs=1e-9)
+    shown = [ours.bootstrap_low, ours.bootstrap_high]
+    assert shown == pytest.approx(list(theirs), abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("method", "other"),
+    [("pearson", pearsonr), ("spearman", spearmanr), ("kendall", kendalltau)],
+)
+def test_the_interval_is_the_jackknifes_on_fishers_z(method, other, rng):
+    x, y = scores(rng, n=25)
+    x, y = x.round(1), y.round(1)
+    left_out = [
+        math.atanh(other(np.delete(x, one), np.delete(y, one)).statistic)
+        for one in range(25)
+    ]
+    error = math.sqrt(24 / 25 * np.square(left_out - np.mean(left_out)).sum())
+    z = math.atanh(other(x, y).statistic)
+    half = t.ppf(0.975, 24) * error
+    found = correlation(x, y, method=method, rng=rng, n_resamples=99)
+    shown = [found.ci_low, found.ci_high]
+    assert shown == pytest.approx([math.tanh(z - half), math.tanh(z + half)])
 
 
 def test_kendalls_interval_needs_five_units(rng):
@@ -195,7 +215,7 @@ def test_the_same_seed_gives_the_same_interval(method, rng):
         x, y, method=method, rng=np.random.default_rng(6), n_resamples=200
     )
     assert first == second
-    assert first.ci_low != other.ci_low
+    assert first.bootstrap_low != other.bootstrap_low
 
 
 @pytest.mark.parametrize(
@@ -212,13 +232,13 @@ def test_what_is_not_defined_is_not_printed(x, y, note, rng):
     assert note in found.note
 
 
-def test_too_few_distinct_scores_give_an_estimate_without_a_bootstrap(rng):
+def test_too_few_distinct_scores_give_an_estimate_without_an_interval(rng):
     found = correlation(
         [0.1, 0.2, 0.3, 0.4], [0.5, 0.5, 0.5, 1.0], method="pearson", rng=rng
     )
     assert found.estimate == pytest.approx(0.7745967)
-    assert found.ci_low is None
-    assert "no bootstrap interval" in found.note
+    assert found.ci_low is found.bootstrap_low is None
+    assert "no interval" in found.note
 
 
 def test_a_unit_without_a_score_is_refused(rng):
@@ -245,11 +265,13 @@ def test_intervals_cover_the_truth_at_their_rate(method, rng):
         "spearman": 6 / math.pi * math.asin(0.3),
         "kendall": 2 / math.pi * math.asin(0.6),
     }[method]
-    runs, boot, analytic = 300, 0, 0
+    runs, own, boot, analytic = 300, 0, 0, 0
     for _ in range(runs):
         found = correlation(*scores(rng), method=method, rng=rng, n_resamples=499)
-        boot += found.ci_low <= truth <= found.ci_high
+        own += found.ci_low <= truth <= found.ci_high
+        boot += found.bootstrap_low <= truth <= found.bootstrap_high
         analytic += found.analytic_low <= truth <= found.analytic_high
+    assert 0.91 <= own / runs <= 0.985
     assert 0.89 <= boot / runs <= 0.98
     assert 0.91 <= analytic / runs <= 0.985
 

@@ -22,7 +22,7 @@ def test_every_estimator_is_in_the_table(tables, scenario):
     for quantity in ("HIS", "noise ceiling", "ICC", "Pearson", "Spearman", "Kendall"):
         assert quantity in named
     assert {"contrast, random − hardest", "tau"} <= set(own["quantity"])
-    assert named.count("mixed model") == 6
+    assert len({one for one in own["quantity"] if one.startswith("mixed model")}) == 5
     assert "split halves, Spearman–Brown" in set(tables.estimates["method"])
     tests = " ".join(tables.rates["test"])
     assert "Conover" in tests
