@@ -178,5 +178,3 @@ def test_feedback_is_kept_with_what_no_database_can_store_taken_out(serve):
     assert one.post("feedback", {"text": "a\0b\ud83d"}).status_code == 200
     with served.database.read() as db:
         assert session_table(db, served.study)["feedback"].tolist() == ["ab?"]
-
-
