@@ -143,6 +143,8 @@ def test_a_network_without_weights_is_refused():
         load_encoder("timm:resnet10t")
 
 
+DREAMSIM_TYPES = ("ensemble", "clip_vitb32", "dino_vitb16", "dino_vitb16_patch")
+
 HUB = """
 dependencies = ["torch"]
 
@@ -167,10 +169,12 @@ def dreamsim_weights(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("dreamsim")
     torch.manual_seed(0)
-    clip = vit_base(patch_size=32, num_classes=0)
-    clip.pos_drop = torch.nn.LayerNorm(768)
-    state = clip.state_dict() | {"proj": torch.randn(768, 512) / 28}
-    torch.save({"state_dict": state}, folder / "clip_vitb32_pretrain.pth.tar")
+    for trunk, side in (("clip", 32), ("clip", 16), ("open_clip", 16)):
+        clip = vit_base(patch_size=side, num_classes=0)
+        clip.pos_drop = torch.nn.LayerNorm(768)
+        state = clip.state_dict() | {"proj": torch.randn(768, 512) / 28}
+        path = folder / f"{trunk}_vitb{side}_pretrain.pth.tar"
+        torch.save({"state_dict": state}, path)
     head = {f"module.head.{k}": v for k, v in DINOHead(768, 2048).state_dict().items()}
     weight = "module.head.last_layer.weight"
     head.setdefault(weight, torch.randn(2048, 256))
@@ -180,7 +184,7 @@ def dreamsim_weights(tmp_path_factory):
     (repository / "hubconf.py").write_text(HUB)
     (folder / "checkpoints").mkdir()
     (folder / "checkpoints" / "dino_vitbase16_pretrain.pth").touch()
-    for variant in ("clip_vitb32", "dino_vitb16", "dino_vitb16_patch"):
+    for variant in DREAMSIM_TYPES:
         settings = dreamsim_args["model_config"][variant]
         model = PerceptualModel(**settings, device="cpu", load_dir=str(folder))
         config = LoraConfig(
@@ -192,14 +196,17 @@ def dreamsim_weights(tmp_path_factory):
                 torch.nn.init.normal_(one, std=0.02)
         network = variant.removesuffix("_patch")
         kind = "patch" if variant.endswith("_patch") else "single"
-        adapted.save_pretrained(folder / f"{network}_{kind}_lora")
+        tag = "ensemble" if variant == "ensemble" else f"{network}_{kind}"
+        adapted.save_pretrained(folder / f"{tag}_lora")
     return folder
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("variant", ["clip_vitb32", "dino_vitb16", "dino_vitb16_patch"])
+@pytest.mark.parametrize("variant", DREAMSIM_TYPES)
 def test_dreamsim_gives_the_packages_own_distances(dreamsim_weights, variant):
-    name = f"dreamsim-{variant.replace('_', '-')}"
+    name = "dreamsim"
+    if variant != "ensemble":
+        name = f"dreamsim-{variant.replace('_', '-')}"
     encoder = load_encoder(name, weights=dreamsim_weights)
     images = noise(2)
     features = encoder.embed(images)
@@ -232,7 +239,7 @@ def test_the_selfcheck_runs_to_its_end_with_made_up_weights(
 ):
     from mis.selfcheck_command import main
 
-    options = ["--images", str(shared / "dreamsim_pair")]
+    options = ["--images", str(shared / "data" / "dreamsim_pair")]
     options += ["--weights", str(dreamsim_weights)]
     assert main(["dreamsim-clip-vitb32", *options]) in {0, 1}
     assert "ref_1.png to img_b_1.png: " in capsys.readouterr().out
