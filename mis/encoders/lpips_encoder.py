@@ -135,7 +135,7 @@ def _trunk_path(variant: str, weights: Path | None) -> Path:
             torch.hub.download_url_to_file(f"{_URL}/{name}", str(path))
         return path
     path = weights.expanduser()
-    path = path / name if path.is_dir() else path
+    path = path if path.suffix in {".pth", ".pt", ".safetensors"} else path / name
     if not path.is_file():
         raise MissingExtraError(
             f"{path} is not there; the encoder 'lpips-{variant}' needs torchvision's"
