@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,8 @@ from numpy.typing import NDArray
 from data.errors import DataContractError
 from data.formats import Header, read_header, software_versions, write_header
 from data.images import ImageSet
-from mis.encoders.protocol import ImageEncoder, encoder_fingerprint, padded
+from mis.batches import Batches, decoded_ahead
+from mis.encoders.protocol import ImageEncoder, encoder_fingerprint
 
 _HEADER, _ROWS, _CHUNKS = "features.json", "features.bin", "chunks.jsonl"
 _CHUNK_BYTES = 8 * 2**20
@@ -96,15 +98,25 @@ class FeatureStore:
             start = stop
         return rows
 
-    def append(self, content: Sequence[str], features: NDArray[np.floating]) -> None:
+    def append(
+        self,
+        content: Sequence[str],
+        features: NDArray[np.floating],
+        *,
+        batch_size: int | None = None,
+    ) -> None:
         """Add the features of images that are not stored yet; hold :meth:`lock`.
 
-        Rows reach the disk before the line that makes them count.
+        Rows reach the disk before the line that makes them count. ``batch_size`` is
+        written where it was not the encoder's own: it moves a feature's last bits.
         """
         rows = np.ascontiguousarray(features, dtype=self.dtype)
         n_rows = len(self.rows())
         _append(self.folder / _ROWS, rows.tobytes(), start=n_rows * self._row_bytes)
-        line = json.dumps({"content": list(content), "crc32": zlib.crc32(rows.data)})
+        chunk = {"content": list(content), "crc32": zlib.crc32(rows.data)}
+        if batch_size is not None:
+            chunk["batch_size"] = batch_size
+        line = json.dumps(chunk)
         path = self.folder / _CHUNKS
         whole = path.read_bytes().rfind(b"\n") + 1 if path.exists() else 0
         _append(path, line.encode() + b"\n", start=whole)
@@ -139,7 +151,7 @@ def open_store(
     """
     fingerprint = encoder_fingerprint(encoder)
     half = "-float16" if dtype == "float16" else ""
-    folder = root / f"{name}-{fingerprint[:12]}{half}"
+    folder = root / f"{_as_file_name(name)}-{fingerprint[:12]}{half}"
     path = folder / _HEADER
     if not path.exists():
         config = dict(encoder.config) | {
@@ -192,16 +204,27 @@ def fill_store(
         size = encoder.batch_size
         n_batches = max(1, _CHUNK_BYTES // (size * 4 * encoder.n_features))
         content = sorted(missing)
+        batches = Batches(encoder)
+        images = decoded_ahead(
+            image_set.display, [missing[one] for one in content], ahead=2 * size
+        )
         for start in range(0, len(content), n_batches * size):
             chunk = content[start : start + n_batches * size]
             features = []
             for first in range(0, len(chunk), size):
-                batch = chunk[first : first + size]
-                images = [image_set.display(missing[one]) for one in batch]
-                features.append(encoder.embed(padded(images, size))[: len(batch)])
+                batch = [next(images) for _ in chunk[first : first + size]]
+                features.append(batches.embed(batch))
                 advance(len(batch))
-            store.append(chunk, _checked(np.concatenate(features), missing, chunk))
+            store.append(
+                chunk,
+                _checked(np.concatenate(features), missing, chunk),
+                batch_size=batches.size if batches.size != size else None,
+            )
     return len(missing)
+
+
+def _as_file_name(name: str) -> str:
+    return re.sub(r"[^\w.@-]+", "_", name)
 
 
 def _checked(

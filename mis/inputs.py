@@ -12,12 +12,13 @@ from data.command_line import progress
 from data.errors import DataContractError
 from data.images import ImageSet
 from data.tasks import TaskSet
-from mis.encoders.protocol import ImageEncoder, PairwiseEncoder
+from mis.batches import Batches
+from mis.encoders.protocol import ImageEncoder, PairwiseEncoder, by_features
 from mis.features import fill_store, open_store
+from mis.fresh_pairs import FreshPairs, compared
 from mis.margins import plan_of, task_margins_from_features, task_margins_from_pairs
-from mis.plan import Plan, PlanOptions
+from mis.plan import DEFAULT_MEMORY, Plan, PlanOptions
 
-_PAIR_BYTES = 32 * 2**20
 _BLOCK = 2**14
 
 
@@ -120,6 +121,45 @@ def stored_features(
     return StoredFeatures(matrix=store.matrix(), rows=rows)
 
 
+def pair_features(
+    image_ids: Sequence[str],
+    content: Sequence[str],
+    used: NDArray[np.integer],
+    *,
+    image_set: ImageSet,
+    encoder: ImageEncoder,
+    name: str,
+    root: Path,
+    dtype: str = "float32",
+    memory: int = DEFAULT_MEMORY,
+) -> StoredFeatures | FreshPairs:
+    """Return stored features, or none where pairs need more of them than ``memory``.
+
+    A pairwise encoder's features may be a thousand times those of a cosine: what would
+    not fit in ``memory`` is not stored, but made anew while pairs are compared.
+    Parameters as of :func:`stored_features`.
+    """
+    n_bytes = len(used) * encoder.n_features * np.dtype(dtype).itemsize
+    if isinstance(encoder, PairwiseEncoder) and n_bytes > memory:
+        return FreshPairs(
+            batches=Batches(encoder),
+            image_set=image_set,
+            image_ids=image_ids,
+            used=np.sort(used),
+            memory=memory,
+        )
+    return stored_features(
+        image_ids,
+        content,
+        used,
+        image_set=image_set,
+        encoder=encoder,
+        name=name,
+        root=root,
+        dtype=dtype,
+    )
+
+
 def margin_plan(
     tasks: TaskSet, stored: StoredFeatures, **options: Unpack[PlanOptions]
 ) -> Plan:
@@ -134,44 +174,45 @@ def margin_plan(
 
 def margins_of(
     tasks: TaskSet,
-    stored: StoredFeatures,
+    stored: StoredFeatures | FreshPairs,
     encoder: ImageEncoder,
     *,
     plan: Plan | None = None,
 ) -> NDArray[np.float32]:
-    """Return the (n_units, n_tasks) margins from stored features.
+    """Return the (n_units, n_tasks) margins from features.
 
     Parameters
     ----------
     plan : Plan, optional
         Of :func:`margin_plan`; has no part where images are compared in pairs.
     """
-    if isinstance(encoder, PairwiseEncoder):
-        return _margins_from_pairs(tasks, stored, encoder, encoder.n_features)
+    if isinstance(stored, FreshPairs):
+        return task_margins_from_pairs(
+            stored.similarity, tasks.queries, tasks.explanations
+        )
+    if not by_features(encoder):
+        assert isinstance(encoder, PairwiseEncoder)
+        return _margins_from_pairs(tasks, stored, encoder)
     # Only the rows in use, in the tasks' order: what else is stored has no part.
     rows = np.full(len(stored.rows), -1, dtype=np.int32)
     used = used_images(tasks)
     rows[used] = stored.rows[used]
-    return task_margins_from_features(
+    margins = task_margins_from_features(
         stored.matrix, tasks.queries, tasks.explanations, rows=rows, plan=plan
     )
+    if isinstance(encoder, PairwiseEncoder):
+        margins *= np.float32(2)
+    return margins
 
 
 def _margins_from_pairs(
-    tasks: TaskSet, stored: StoredFeatures, encoder: PairwiseEncoder, n_features: int
+    tasks: TaskSet, stored: StoredFeatures, encoder: PairwiseEncoder
 ) -> NDArray[np.float32]:
     matrix, rows = stored.matrix, stored.rows
-    step = max(1, _PAIR_BYTES // (4 * n_features))
 
     def similarity(
         first: NDArray[np.integer], second: NDArray[np.integer]
     ) -> NDArray[np.float32]:
-        starts = range(0, len(first), step)
-        cuts = [slice(start, start + step) for start in starts]
-        values = [
-            encoder.similarity(matrix[rows[first[cut]]], matrix[rows[second[cut]]])
-            for cut in cuts
-        ]
-        return np.concatenate([np.empty(0, dtype=np.float32), *values])
+        return compared(encoder, (matrix, rows[first]), (matrix, rows[second]))
 
     return task_margins_from_pairs(similarity, tasks.queries, tasks.explanations)

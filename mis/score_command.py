@@ -16,14 +16,20 @@ from data.recordings import Recording, read_recording
 from data.scores import VERSION, Scores, read_scores, write_scores
 from data.tasks import TaskSet, read_tasks
 from mis import methods
-from mis.encoders import ENCODERS, load_encoder
-from mis.encoders.protocol import ImageEncoder, PairwiseEncoder, encoder_fingerprint
+from mis.encoders import ENCODERS, default_tau, load_encoder
+from mis.encoders.protocol import (
+    ImageEncoder,
+    PairwiseEncoder,
+    by_features,
+    encoder_fingerprint,
+)
+from mis.fresh_pairs import FreshPairs
 from mis.inputs import (
     StoredFeatures,
     check_images,
     margin_plan,
     margins_of,
-    stored_features,
+    pair_features,
     used_images,
 )
 from mis.methods import METHODS
@@ -38,7 +44,9 @@ def build_parser() -> argparse.ArgumentParser:
         prog="unitscope score",
         description="Score every unit of a task set with the machine observer (MIS).",
         epilog="encoders: "
-        + "; ".join(f"{name} ({one.summary})" for name, one in ENCODERS.items()),
+        + "; ".join(f"{name} ({one.summary})" for name, one in ENCODERS.items())
+        + "; timm:NAME, torchvision:NAME or open_clip:NAME/WEIGHTS, each with @LAYER"
+        " behind; module:function; entry points of the group unitscope.encoders",
     )
     parser.add_argument("tasks", type=Path, nargs="?", help="task set")
     parser.add_argument("--images", type=Path, help="image set of the tasks")
@@ -49,7 +57,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--weights",
         type=Path,
-        help="folder of the encoder's weights (DreamSim: default ~/.cache/dreamsim)",
+        help="file or folder of the encoder's weights, or 'download' from its authors"
+        " (DreamSim: default ~/.cache/dreamsim)",
     )
     parser.add_argument(
         "--tau",
@@ -131,7 +140,9 @@ def score(arguments: argparse.Namespace) -> int:
     image_set = read_image_set(arguments.images)
     used = used_images(tasks)
     check_images(tasks.image_ids, tasks.content, image_set, used)
-    encoder = load_encoder(arguments.encoder, weights=arguments.weights)
+    encoder = load_encoder(
+        arguments.encoder, weights=arguments.weights, device=arguments.device
+    )
     needs = METHODS[arguments.method].needs
     if needs != "margins" and isinstance(encoder, PairwiseEncoder):
         raise DataContractError(
@@ -147,7 +158,7 @@ def score(arguments: argparse.Namespace) -> int:
     if recording is not None:
         used = np.union1d(used, _recorded_images(recording, tasks))
         check_images(tasks.image_ids, tasks.content, image_set, used)
-    stored = stored_features(
+    stored = pair_features(
         tasks.image_ids,
         tasks.content,
         used,
@@ -156,6 +167,7 @@ def score(arguments: argparse.Namespace) -> int:
         name=arguments.encoder,
         root=arguments.features or arguments.images.resolve().parent / "features",
         dtype="float16" if arguments.half else "float32",
+        memory=int(arguments.memory * 1e9),
     )
     scores = _scored(arguments, tasks, stored, encoder, header, recording)
     return _written(arguments.out, scores)
@@ -185,16 +197,15 @@ def _check_arguments(arguments: argparse.Namespace) -> None:
 def _scored(
     arguments: argparse.Namespace,
     tasks: TaskSet,
-    stored: StoredFeatures,
+    stored: StoredFeatures | FreshPairs,
     encoder: ImageEncoder,
     header: Header,
     recording: Recording | None,
 ) -> Scores:
     """Score by a method that compares images."""
-    pairwise = isinstance(encoder, PairwiseEncoder)
     if METHODS[arguments.method].needs == "margins":
         plan = None
-        if not pairwise:
+        if by_features(encoder) and isinstance(stored, StoredFeatures):
             strategy = None if arguments.strategy == "auto" else arguments.strategy
             plan = margin_plan(
                 tasks,
@@ -204,12 +215,12 @@ def _scored(
                 device=arguments.device,
             )
         if arguments.explain:
-            pairs = ["this encoder compares images in pairs: each pair once"]
-            for line in plan.explained() if plan else pairs:
+            for line in plan.explained() if plan else _explained_pairs(stored):
                 say(line)
         margins = margins_of(tasks, stored, encoder, plan=plan)
         scores = score_units(tasks, margins, tau=header.config["tau"], header=header)
         return _as_method(scores, arguments.method)
+    assert isinstance(stored, StoredFeatures)  # no pairwise encoder came so far
     if arguments.method == "interpretability-index":
         values = methods.interpretability_index(stored.of, tasks)
     elif arguments.method == "top-similarity":
@@ -219,6 +230,16 @@ def _scored(
         rows = [recording.row(unit) for unit in tasks.units]
         values = methods.monosemanticity(stored.of, recording, rows)
     return _method_scores(tasks, arguments.method, values, header)
+
+
+def _explained_pairs(stored: StoredFeatures | FreshPairs) -> list[str]:
+    lines = ["this encoder compares images in pairs: each pair once"]
+    if isinstance(stored, FreshPairs):
+        lines.append(
+            "their features are more than the memory: not stored, but made anew in"
+            f" blocks of {stored.block_size:,} images"
+        )
+    return lines
 
 
 def _as_method(scores: Scores, method: str) -> Scores:
@@ -319,9 +340,9 @@ def _header(
     image_set: ImageSet,
     encoder: ImageEncoder,
 ) -> Header:
-    entry = ENCODERS[arguments.encoder]
-    tau, source = entry.default_tau, entry.tau_source
-    if arguments.tau is not None:
+    if arguments.tau is None:
+        tau, source = default_tau(arguments.encoder, encoder)
+    else:
         tau, source = given_tau(arguments.tau)
     made_from = {"tasks": tasks_hash, "images": image_set.fingerprint}
     if "recording" in METHODS[arguments.method].needs:

@@ -17,8 +17,8 @@ from data.images import ImageSet, read_image_set
 from data.recordings import Recording, read_recording
 from data.tasks import TaskConfig, TaskSet, draw_tasks
 from mis import sensitivity as analyses
-from mis.encoders import ENCODERS, load_encoder
-from mis.inputs import StoredFeatures, check_images, margins_of, stored_features
+from mis.encoders import default_tau, load_encoder
+from mis.inputs import check_images, margins_of, pair_features
 from mis.score import probabilities
 from mis.sensitivity import Analysis, Margins, MarginsOf, Setting
 from mis.sensitivity_figures import draw
@@ -149,7 +149,7 @@ def _observer(
 ) -> tuple[MarginsOf, float]:
     """Return the function from tasks to margins under an encoder, and its tau."""
     encoder = load_encoder(name, weights=arguments.weights)
-    stored: StoredFeatures = stored_features(
+    stored = pair_features(
         recording.image_ids,
         recording.content,
         used,
@@ -162,7 +162,7 @@ def _observer(
     def of(tasks: TaskSet) -> Margins:
         return margins_of(tasks, stored, encoder)
 
-    return of, ENCODERS[name].default_tau
+    return of, default_tau(name, encoder)[0]
 
 
 def _analysed(

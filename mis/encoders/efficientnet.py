@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from data.errors import MissingExtraError
 from mis.encoders.protocol import described, pixels
+from mis.encoders.weights import fit, read_state
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +31,7 @@ class PooledFeatures:
     side: int
     config: Mapping[str, str]
     n_features: int = 1280
+    device: str = "cpu"
     batch_size: int = 4  # twice as fast as 16 on a CPU, whose caches it fits
 
     def prepared(self, images: Sequence[Image.Image]) -> Tensor:
@@ -38,16 +40,18 @@ class PooledFeatures:
         resized = [image.resize(size, Image.Resampling.BICUBIC) for image in images]
         # The permuted batch is channels last in memory, twice as fast here.
         batch = torch.from_numpy(pixels(resized)).permute(0, 3, 1, 2)
-        return (batch.float() - 127) / 128
+        return (batch.to(self.device).float() - 127) / 128
 
     def embed(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
         """Map display images to (n, 1280) unit-norm features."""
         with torch.inference_mode():
             pooled = self.feature_maps(self.prepared(images)).mean(dim=(2, 3))
-            return functional.normalize(pooled, dim=1).numpy()
+            return functional.normalize(pooled, dim=1).cpu().numpy()
 
 
-def load(variant: str, weights: Path | None = None) -> PooledFeatures:
+def load(
+    variant: str, weights: Path | None = None, device: str = "cpu"
+) -> PooledFeatures:
     """Load ``lite0``, ``lite1`` or ``lite2``; ``weights`` is not needed.
 
     Raises
@@ -60,12 +64,13 @@ def load(variant: str, weights: Path | None = None) -> PooledFeatures:
     name = f"efficientnet-{variant}"
     path = _weights_path(variant, weights)
     network = EfficientNet.from_name(name)
-    network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-    network.eval().requires_grad_(False)
+    fit(network, read_state(path), path, name)
+    network.eval().requires_grad_(False).to(device)
     side = int(EfficientNet.get_image_size(name))
     return PooledFeatures(
         feature_maps=network.extract_features,
         side=side,
+        device=device,
         config=described(
             weights=path,
             preprocessing=f"display image, bicubic to {side}, (x - 127) / 128",

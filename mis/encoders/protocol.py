@@ -54,6 +54,25 @@ class PairwiseEncoder(Protocol):
         ...
 
 
+def by_features(encoder: ImageEncoder) -> bool:
+    """Return whether margins follow from the features, without looking at pairs.
+
+    They do for cosines. They do as well where similarity is a negated squared
+    distance, ``-‖q − e‖²``: in a task's margin each norm comes once with either sign,
+    which leaves ``2 (q+ − q−) · (m+ − m−)``, twice the margin of dot products.
+    """
+    pairs = isinstance(encoder, PairwiseEncoder)
+    return not pairs or getattr(encoder, "is_squared_distance", False)
+
+
+def squared_distance(
+    first: NDArray[np.floating], second: NDArray[np.floating]
+) -> NDArray[np.float32]:
+    """Return the (n_pairs,) squared distances of rows."""
+    difference = first.astype(np.float32) - second.astype(np.float32)
+    return np.square(difference, out=difference).sum(axis=1)
+
+
 def encoder_fingerprint(encoder: ImageEncoder) -> str:
     """Return a hash that changes with anything the features depend on."""
     return bytes_hash(json.dumps(dict(encoder.config), sort_keys=True).encode())

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from data.errors import MissingExtraError
-from mis.encoders.protocol import described, pixels
+from mis.encoders.protocol import described, pixels, squared_distance
+from mis.encoders.weights import fit, read_state
 
 _SIDE = 64
 """Side in pixels of the patches that the metric was trained on."""
@@ -117,7 +118,9 @@ class ShiftTolerantLpips:
     network: ShiftTolerantAlex
     config: Mapping[str, str]
     n_features: int
+    device: str = "cpu"
     batch_size: int = 16
+    is_squared_distance: bool = True
 
     def embed(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
         """Map images to (n, n_features) features whose distance is ST-LPIPS."""
@@ -125,17 +128,19 @@ class ShiftTolerantLpips:
         resized = [image.resize(size, Image.Resampling.BICUBIC) for image in images]
         batch = torch.from_numpy(pixels(resized)).permute(0, 3, 1, 2).contiguous()
         with torch.inference_mode():
-            return self.network(batch.float() / 127.5 - 1).numpy()
+            maps = batch.to(self.device).float() / 127.5 - 1
+            return self.network(maps).cpu().numpy()
 
     def similarity(
         self, first: NDArray[np.floating], second: NDArray[np.floating]
     ) -> NDArray[np.float32]:
         """Return the negated distance of each pair, in (-inf, 0]; 0 is identical."""
-        difference = first.astype(np.float32) - second.astype(np.float32)
-        return -np.square(difference, out=difference).sum(axis=1)
+        return -squared_distance(first, second)
 
 
-def load(variant: str, weights: Path | None = None) -> ShiftTolerantLpips:
+def load(
+    variant: str, weights: Path | None = None, device: str = "cpu"
+) -> ShiftTolerantLpips:
     """Load the AlexNet variant from its package, which is not imported.
 
     Raises
@@ -145,13 +150,14 @@ def load(variant: str, weights: Path | None = None) -> ShiftTolerantLpips:
     """
     path = _weights_path(weights)
     network = ShiftTolerantAlex()
-    network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-    network.eval().requires_grad_(False)
+    fit(network, read_state(path), path, "st-lpips")
+    network.eval().requires_grad_(False).to(device)
     with torch.inference_mode():
-        n_features = network(torch.zeros(1, 3, _SIDE, _SIDE)).shape[1]
+        n_features = network(torch.zeros(1, 3, _SIDE, _SIDE, device=device)).shape[1]
     return ShiftTolerantLpips(
         network=network,
         n_features=n_features,
+        device=device,
         config=described(
             weights=path,
             preprocessing=f"display image, bicubic to {_SIDE}, to [-1, 1]",

@@ -213,7 +213,8 @@ def test_dreamsim_gives_the_distances_that_its_authors_publish(shared):
     except MissingExtraError as error:
         pytest.skip(str(error))
     paths = [
-        shared / "dreamsim_pair" / f"{one}_1.png" for one in ("ref", "img_a", "img_b")
+        shared / "data" / "dreamsim_pair" / f"{one}_1.png"
+        for one in ("ref", "img_a", "img_b")
     ]
     images = [Image.open(path).convert("RGB").resize((224, 224), 3) for path in paths]
     features = encoder.embed(padded(images, encoder.batch_size))
