@@ -153,7 +153,8 @@ def trend_figure(bins: pd.DataFrame, along: str, label: str) -> Figure:
                 **look,
             )
             for name, line in (("low", ":"), ("median", "-"), ("high", "--")):
-                right.plot(own[along], own[name], line, **look)
+                dots = marker if name == "median" else ""
+                right.plot(own[along], own[name], line, marker=dots, ms=2.5, **look)
         left.set(xlabel=label, ylabel="mean MIS")
         right.set(xlabel=label, ylabel="MIS of units")
         for name, line in (("95th percentile", "--"), ("median", "-"), ("5th", ":")):

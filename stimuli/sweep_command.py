@@ -12,6 +12,7 @@ from data.files import whole_file
 from data.images import read_image_set
 from data.sweeps import SweepResults, read_sweep_file
 from stimuli.sweep import run_sweep, seconds_of
+from stimuli.sweep_plan import Rates, plan_of, plan_text, read_rates
 
 _EPILOG = """\
 models.toml:
@@ -51,9 +52,9 @@ def build_parser() -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("models", type=Path, help="models.toml, see below")
+    parser.add_argument("models", type=Path, nargs="?", help="models.toml, see below")
     parser.add_argument(
-        "--out", type=Path, required=True, help="folder of the sweep, to go on with too"
+        "--out", type=Path, help="folder of the sweep, to go on with too"
     )
     parser.add_argument(
         "--features", type=Path, help="feature store (default: beside the image set)"
@@ -61,6 +62,15 @@ def build_parser() -> argparse.ArgumentParser:
     add_cluster(parser)
     parser.add_argument(
         "--retry", action="store_true", help="try networks that failed again"
+    )
+    parser.add_argument(
+        "--plan",
+        nargs="?",
+        const="",
+        metavar="RATES.toml",
+        help="run nothing; print what the MIS paper's sweep (835 networks, 1.28 million"
+        " images) would take, or one with the sizes and rates of a file, whose names"
+        " the plan prints",
     )
     return parser
 
@@ -71,6 +81,16 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _sweep(arguments: argparse.Namespace) -> int:
+    if arguments.plan is not None:
+        rates = read_rates(Path(arguments.plan)) if arguments.plan else Rates()
+        print(plan_text(rates, plan_of(rates)))
+        return 0
+    for name in ("models", "out"):
+        if getattr(arguments, name) is None:
+            what = "models.toml" if name == "models" else "'--out'"
+            raise DataContractError(
+                f"{what} is missing; a sweep needs it. See unitscope sweep --help."
+            )
     sweep = read_sweep_file(arguments.models)
     if not sweep.images.exists():
         raise DataContractError(

@@ -1,11 +1,7 @@
 """A cluster gives one machine's bytes, whatever happens to its workers."""
 
-import os
-import signal
-import threading
 import time
 
-import psutil
 import pytest
 import torch
 
@@ -20,6 +16,7 @@ from stimuli.record_command import main
 from stimuli.record_config import Job
 from stimuli.shards import Shard, joined, record_shard, shards_of
 from tests.stimuli.toy import image_set_of, save_pictures, toy_module, toy_preprocess
+from tests.stimuli.workers import Killer
 
 distributed = pytest.importorskip("distributed")
 
@@ -169,38 +166,6 @@ def command(images, out, *more):
 
 
 CLUSTER = ("--cluster", "local:2", "--shard-images", "256")
-
-
-def worker_processes():
-    """Return the processes that this one started in which Dask works."""
-    found = []
-    for one in psutil.Process().children(recursive=True):
-        try:
-            if "spawn_main" in " ".join(one.cmdline()):
-                found.append(one)
-        except psutil.NoSuchProcess:
-            continue
-    return found
-
-
-class Killer(threading.Thread):
-    """Kills a worker now and then, as often as it was told."""
-
-    def __init__(self, rng, n_kills):
-        super().__init__(daemon=True)
-        self.rng, self.n_kills, self.n_killed = rng, n_kills, 0
-        self.over = threading.Event()
-
-    def run(self):
-        while self.n_killed < self.n_kills:
-            if self.over.wait(self.rng.uniform(0.5, 2)):
-                return
-            processes = worker_processes()
-            if len(processes) < 2:
-                continue
-            one = processes[self.rng.integers(len(processes))]
-            os.kill(one.pid, signal.SIGKILL)
-            self.n_killed += 1
 
 
 @pytest.mark.slow

@@ -15,6 +15,7 @@ from data.sweeps import read_sweep, read_sweep_file
 from stimuli import sweep as sweep_module
 from stimuli.sweep_command import main
 from tests.stimuli.toy import image_set_of, save_pictures
+from tests.stimuli.workers import Killer
 
 TOP = """
 images = "pictures-set"
@@ -132,6 +133,24 @@ def test_a_killed_sweep_goes_on_to_the_same_bytes(place, rng):
         process.wait()
     assert main(words) == 0
     assert results_of(place / "out") == results_of(place / "plain")
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_networks_on_a_cluster_whose_workers_are_killed_end_the_same(place, rng):
+    pytest.importorskip("distributed")
+    path = models(place, TOY + TOY + 'name = "toy2"\n', "cluster")
+    assert main(arguments(place, path, place / "here")) == 0
+    killer = Killer(rng, n_kills=2)
+    killer.start()
+    try:
+        words = arguments(place, path, place / "there")
+        assert main([*words, "--cluster", "local:2"]) == 0
+    finally:
+        killer.over.set()
+        killer.join()
+    assert killer.n_killed > 0
+    assert results_of(place / "there") == results_of(place / "here")
 
 
 def test_checkpoints_are_networks_of_their_own(place):
