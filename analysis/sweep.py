@@ -273,7 +273,6 @@ def _accuracy(networks: pd.DataFrame, seed: int) -> tuple[CorrelationResult, ...
 
 def _training(networks: pd.DataFrame) -> pd.DataFrame:
     steps = networks.dropna(subset=["epoch"])
-    name = steps["model"].str.rpartition("@")
-    network = name[0].where(name[1] == "@", steps["model"])
+    network = steps["model"].str.replace(r"@[^@]*$", "", regex=True)
     table = steps.assign(network=network).sort_values(["network", "epoch"])
     return table[["network", "epoch", "mis", "low", "high", "accuracy"]]

@@ -213,7 +213,8 @@ def _accuracy(found: SweepFindings) -> Section:
     for one in found.accuracy:
         words = "Pearson’s r" if one.method == "pearson" else "Spearman’s rho"
         if one.estimate is None:
-            said.append(f"{words} is not defined: {one.note}.")
+            why = str(one.note).replace("unit", "network")
+            said.append(f"{words} is not defined: {why}.")
             continue
         span = interval(one.ci_low, one.ci_high, 2)
         said.append(

@@ -193,8 +193,8 @@ class Sweep:
             "images": fingerprint,
             "name": network.name,
             "network": network.network,
-            "weights": network.weights,
-            "weights_hash": file_hash(file) if file and file.is_file() else None,
+            # A file is its content, wherever it lies.
+            "weights": file_hash(file) if file and file.is_file() else network.weights,
             "layers": network.layers,
             **network.options,
             "encoder": self.encoder,

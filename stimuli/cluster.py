@@ -109,7 +109,8 @@ def _local(_kind: str, text: str) -> Any:
         n_workers=int(text),
         threads_per_worker=1,
         host="127.0.0.1",
-        dashboard_address=None,
+        # Any port, so that clusters stand beside each other.
+        dashboard_address="127.0.0.1:0",
         # The operating system tells what is free; pausing would only wait for ever.
         memory_limit=0,
     )
@@ -118,6 +119,7 @@ def _local(_kind: str, text: str) -> Any:
 def _job_system(kind: str, text: str) -> Any:
     settings = job_settings(Path(text), kind)
     jobs = settings.pop("jobs")
+    settings.setdefault("scheduler_options", {"dashboard_address": ":0"})
     made = _job_class(kind)(**settings)
     made.scale(jobs=jobs)
     return made

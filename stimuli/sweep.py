@@ -71,7 +71,7 @@ def planned(
     record += ["--name", network.name, "--layers", network.layers]
     record += ["--n-extremes", str(sweep.n_tasks * (sweep.n_explanations + 1))]
     record += ["--seed", str(sweep.seed), "--out", str(own / "recording")]
-    record += ["--weights", network.weights] if network.weights else []
+    record += ["--weights", _absolute(network.weights)] if network.weights else []
     for option, value in network.options.items():
         if value is not None and value is not False:
             words = [] if value is True else [str(value)]
@@ -81,7 +81,8 @@ def planned(
     tasks += ["--seed", str(sweep.seed), "--out", str(own / "tasks")]
     score = ["score", str(own / "tasks"), "--images", images]
     score += ["--encoder", sweep.encoder, "--out", str(own / "scores")]
-    score += ["--weights", sweep.encoder_weights] if sweep.encoder_weights else []
+    weights = sweep.encoder_weights
+    score += ["--weights", _absolute(weights)] if weights else []
     score += ["--tau", str(sweep.tau)] if sweep.tau is not None else []
     score += ["--features", str(features.resolve())] if features else []
     if network.options["device"]:
@@ -91,6 +92,11 @@ def planned(
         settings=sweep.settings(network, fingerprint=fingerprint),
         commands=(tuple(record), tuple(tasks), tuple(score)),
     )
+
+
+def _absolute(weights: str) -> str:
+    is_word = weights in ("download", "random")
+    return weights if is_word else str(Path(weights).resolve())
 
 
 def state_of(run: Run) -> str:

@@ -1,11 +1,14 @@
 """A sweep's findings are those that were put into it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from analysis.sweep import binned, find, relative_widths, sweep_units
 from analysis.sweep_command import main
+from analysis.sweep_page import sections_of
 from data.errors import DataContractError
 from data.files import read_json
 from data.formats import Header
@@ -121,6 +124,14 @@ def test_checkpoints_are_put_in_order(sweep):
     assert steps["network"].to_list() == ["trained", "trained"]
     assert steps["epoch"].to_list() == [0, 5]
     assert steps["mis"].is_monotonic_increasing
+
+
+def test_a_sweep_without_training_or_accuracy_has_no_such_section(sweep):
+    networks = sweep.networks.assign(epoch=np.nan, accuracy=np.nan)
+    found = find(replace(sweep, networks=networks))
+    names = {section.name for section in sections_of(found)}
+    assert not names & {"training", "accuracy"}
+    assert {"networks", "types", "depth", "constant"} <= names
 
 
 def test_sparsity_goes_with_the_score_it_was_made_of(sweep):

@@ -242,7 +242,7 @@ def test_settings_of_slurm_reach_its_job_script(tmp_path):
 
     settings = job_settings(path, "slurm")
     assert settings.pop("jobs") == 2
-    with SLURMCluster(**settings, scheduler_options={"dashboard_address": None}) as one:
+    with SLURMCluster(**settings, scheduler_options={"dashboard_address": ":0"}) as one:
         script = one.job_script()
     for line in ("-p gpu", "-t 02:00:00", "--gres=gpu:1", "--cpus-per-task=4"):
         assert f"#SBATCH {line}" in script
