@@ -424,7 +424,7 @@ def recording_of(
             "weights_hash": network.weights_hash,
             "layers": list(layers),
             "reductions": dict(reductions),
-            "layer_types": _layer_types(network.module, layers),
+            **_layer_entries(network.module, layers),
             "directions": [one.config for one in config.directions],
             "n_extremes": config.n_extremes,
             "precision": config.precision,
@@ -448,9 +448,17 @@ def recording_of(
     )
 
 
-def _layer_types(module: torch.nn.Module, layers: Sequence[str]) -> dict[str, str]:
+def _layer_entries(
+    module: torch.nn.Module, layers: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    """Return each layer's type, and its place among the modules as defined."""
     paths = {layer: LayerRead.parse(layer).path for layer in layers}
-    return {layer: layer_type(module.get_submodule(paths[layer])) for layer in paths}
+    places = {path: place for place, (path, _) in enumerate(module.named_modules())}
+    types = {
+        layer: layer_type(module.get_submodule(path)) for layer, path in paths.items()
+    }
+    known = {layer: places[path] for layer, path in paths.items() if path in places}
+    return {"layer_types": types, "layer_places": known}
 
 
 def _statistics(parts: Sequence[LayerStream]) -> pd.DataFrame:

@@ -345,8 +345,11 @@ def _summarize(folder: Path) -> None:
 
 def _layer_table(units: pd.DataFrame, config: Mapping[str, Any]) -> pd.DataFrame:
     layers = layer_means(units)
-    types = config.get("layer_types", {})
+    types, places = config.get("layer_types", {}), config.get("layer_places", {})
     layers["layer_type"] = [types.get(one, "other") for one in layers["layer"]]
+    # Directions stand where their layer does.
+    place = [places.get(one.partition("/")[0], len(places)) for one in layers["layer"]]
+    layers = layers.iloc[np.argsort(place, kind="stable")]
     layers["position"] = np.linspace(0, 1, len(layers)) if len(layers) > 1 else 0.0
     return layers.reindex(columns=list(LAYERS.columns))
 

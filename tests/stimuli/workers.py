@@ -3,16 +3,21 @@
 import os
 import signal
 import threading
+import time
 
 import psutil
 
 
 def worker_processes():
-    """Return the processes that this one started in which Dask works."""
+    """Return processes of this one's in which Dask works, for some seconds already.
+
+    A worker that dies while it starts is not replaced, so these are spared.
+    """
     found = []
     for one in psutil.Process().children(recursive=True):
         try:
-            if "spawn_main" in " ".join(one.cmdline()):
+            is_old = time.time() - one.create_time() > 4
+            if is_old and "spawn_main" in " ".join(one.cmdline()):
                 found.append(one)
         except psutil.NoSuchProcess:
             continue
@@ -20,10 +25,11 @@ def worker_processes():
 
 
 class Killer(threading.Thread):
-    """Kills a worker now and then, as often as it was told."""
+    """Kills a worker now and then, as often as it was told, once work has begun."""
 
-    def __init__(self, rng, n_kills):
+    def __init__(self, rng, n_kills, begun):
         super().__init__(daemon=True)
+        self.begun = begun
         self.rng, self.n_kills, self.n_killed = rng, n_kills, 0
         self.over = threading.Event()
 
@@ -32,7 +38,7 @@ class Killer(threading.Thread):
             if self.over.wait(self.rng.uniform(0.5, 2)):
                 return
             processes = worker_processes()
-            if len(processes) < 2:
+            if not processes or not self.begun.exists():
                 continue
             one = processes[self.rng.integers(len(processes))]
             os.kill(one.pid, signal.SIGKILL)
