@@ -14,6 +14,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "sensitivity": ("mis.sensitivity_command", "what scores owe to N, K, tau, seeds …"),
     "features": ("mis.features_command", "stored image features: list, verify, drop"),
     "selfcheck": ("mis.selfcheck_command", "an encoder against published numbers"),
+    "sweep": ("stimuli.sweep_command", "many networks, recorded and scored alike"),
+    "sweep-report": ("analysis.sweep_command", "what a sweep says, with figures"),
     "select": ("stimuli.select_command", "scores to groups of units for a study"),
     "compile": ("stimuli.compile_command", "tasks to a self-contained study"),
     "check": ("stimuli.check_command", "what is missing, leaking or unbalanced"),

@@ -69,6 +69,18 @@ def add_seed(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_cluster(parser: argparse.ArgumentParser) -> None:
+    """Add ``--cluster``, which work on a Dask cluster takes."""
+    parser.add_argument(
+        "--cluster",
+        metavar="local:N|slurm:FILE.toml|ADDRESS",
+        help="work on a Dask cluster: N processes here; jobs of SLURM (or pbs, sge,"
+        " lsf, oar, htcondor), with the settings of dask-jobqueue and how many 'jobs'"
+        " in a file; or the address of a scheduler. Workers read and write the folders"
+        " named here",
+    )
+
+
 def existing_path(text: str) -> Path:
     """Return a path that exists.
 

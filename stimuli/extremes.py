@@ -1,6 +1,7 @@
 """The extreme images and the statistics of many units, in bounded memory."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -216,13 +217,44 @@ class LayerStream:
         self.top.merge(code)
         self.bottom.merge(code)
         self.statistics.join(totals)
+        maps = self._maps_waiting[: self._n_waiting].sum(axis=0, dtype=np.float64)
         if self._totals is not None:
-            self._totals.append(totals)
-        self._map_sums += self._maps_waiting[: self._n_waiting].sum(
-            axis=0, dtype=np.float64
-        )
+            self._totals.append(replace(totals, maps=maps))
+        self._map_sums += maps
         self._n_merged += self._n_waiting
         self._n_waiting = 0
+
+    def join(
+        self,
+        top: NDArray[np.uint64],
+        bottom: NDArray[np.uint64],
+        totals: Sequence[BlockTotals],
+        full: NDArray[np.float32],
+    ) -> None:
+        """Take in what another stream has of the images that come next.
+
+        All that is added up is added block by block, in the order of the images, so
+        streams that are joined end with the bytes of one that saw all images.
+
+        Parameters
+        ----------
+        top, bottom : (n_units, n) arrays
+            Rank codes that the other stream kept.
+        totals : sequence of BlockTotals
+            Of each of its blocks.
+        full : (n_full, n_images_of_it) array
+            Activations of the units that are kept in full, in their order.
+        """
+        self.top.merge(top)
+        self.bottom.merge(bottom)
+        n_images = sum(block.count for block in totals)
+        for kept, values in zip(self.full.values(), full, strict=True):
+            kept[self._n_merged : self._n_merged + n_images] = values
+        for block in totals:
+            self.statistics.join(block)
+            if block.maps is not None:
+                self._map_sums += block.maps
+        self._n_merged += n_images
 
     def extremes(self) -> dict[str, NDArray[np.int32] | NDArray[np.float32]]:
         """Return the arrays of a recording, 'top_index' to 'bottom_value'."""

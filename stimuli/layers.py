@@ -75,6 +75,20 @@ def is_norm(_path: str, module: nn.Module) -> bool:
     return isinstance(module, _NORMS) or named.endswith(("norm", "norm2d"))
 
 
+def layer_type(module: nn.Module) -> str:
+    """Return which of :data:`data.sweeps.LAYER_TYPES` a module is."""
+    kinds = {
+        "conv": _ConvNd,
+        "linear": nn.Linear,
+        "batch_norm": _NormBase,
+        "layer_norm": nn.LayerNorm,
+        "group_norm": nn.GroupNorm,
+    }
+    return next(
+        (name for name, kind in kinds.items() if isinstance(module, kind)), "other"
+    )
+
+
 def _is_block(path: str, module: nn.Module, parents: Mapping[str, nn.Module]) -> bool:
     parent = parents.get(path.rpartition(".")[0])
     plain = (nn.Sequential, nn.ModuleList)

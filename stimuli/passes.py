@@ -15,10 +15,7 @@ from data.images import ImageSet
 from data.recordings import VERSION, Recording
 from data.units import UnitId
 from stimuli.extremes import ActivationError, LayerStream, bytes_per_unit
-from stimuli.layers import (
-    OutOfMemoryError,
-    choose_layers,
-)
+from stimuli.layers import LayerRead, OutOfMemoryError, choose_layers, layer_type
 from stimuli.networks import Network
 from stimuli.record_checks import (
     available_bytes,
@@ -64,6 +61,8 @@ class NetworkPass:
         Index of the image that comes next.
     streams : dict of str to LayerStream
         By layer, and by layer and set for directions; after the first batch.
+    made_by : dict
+        What decides the recording's bytes, as JSON values.
     totals : dict of str to list of BlockTotals
         Every block's statistics, for who joins those of several passes.
     """
@@ -84,7 +83,7 @@ class NetworkPass:
         self._config, self._network = job.config, job.network
         check_before(images, job.network, job.config)
         self._labels = label_indices(images) if job.check_labels else {}
-        self._made_by = self._settings(batch_size, device)
+        self.made_by = self._settings(batch_size, device)
         self._batch_size = batch_size
         self.n_done = first_image
         self._n_right = 0
@@ -98,6 +97,21 @@ class NetworkPass:
         self._device = torch.device(device)
         self._directions = tuple(one.on(self._device) for one in job.config.directions)
         self._module = module
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The layers that are read."""
+        return self._layers or ()
+
+    @property
+    def used(self) -> dict[str, str]:
+        """The reduction of each layer."""
+        return self._used
+
+    @property
+    def n_right(self) -> int:
+        """How many labelled images have their label as top-1."""
+        return self._n_right
 
     def take(self, batch: torch.Tensor) -> None:
         """Run the next images through the network.
@@ -341,11 +355,11 @@ class NetworkPass:
         for number, stream in enumerate(self.streams.values()):
             for name, value in stream.state().items():
                 arrays[f"{number}/{name}"] = value
-        checkpoint.write(self._made_by, arrays)
+        checkpoint.write(self.made_by, arrays)
 
     def _resume(self) -> None:
         checkpoint = self._job.checkpoint
-        arrays = checkpoint.read(self._made_by) if checkpoint else None
+        arrays = checkpoint.read(self.made_by) if checkpoint else None
         if arrays is None or checkpoint is None:
             return
         state = json.loads(str(arrays["state"]))
@@ -410,6 +424,7 @@ def recording_of(
             "weights_hash": network.weights_hash,
             "layers": list(layers),
             "reductions": dict(reductions),
+            **_layer_entries(network.module, layers),
             "directions": [one.config for one in config.directions],
             "n_extremes": config.n_extremes,
             "precision": config.precision,
@@ -431,6 +446,19 @@ def recording_of(
         header=header,
         **arrays,
     )
+
+
+def _layer_entries(
+    module: torch.nn.Module, layers: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    """Return each layer's type, and its place among the modules as defined."""
+    paths = {layer: LayerRead.parse(layer).path for layer in layers}
+    places = {path: place for place, (path, _) in enumerate(module.named_modules())}
+    types = {
+        layer: layer_type(module.get_submodule(path)) for layer, path in paths.items()
+    }
+    known = {layer: places[path] for layer, path in paths.items() if path in places}
+    return {"layer_types": types, "layer_places": known}
 
 
 def _statistics(parts: Sequence[LayerStream]) -> pd.DataFrame:

@@ -1,11 +1,19 @@
 """``unitscope record``: which images of a set drive every unit most and least."""
 
 import argparse
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from data.command_line import add_seed, existing_path, progress, run_command, say
+from data.command_line import (
+    add_cluster,
+    add_seed,
+    existing_path,
+    progress,
+    run_command,
+    say,
+)
 from data.errors import DataContractError
 from data.images import ImageSet, read_image_set
 from data.recordings import Recording, write_recording
@@ -15,7 +23,7 @@ from data.units import UnitId
 if TYPE_CHECKING:
     from stimuli.directions import DirectionSet
     from stimuli.networks import Network
-    from stimuli.record_config import Job
+    from stimuli.record_config import Job, LabelCheck
 
 REDUCTION_NAMES = (
     "none, spatial_mean, spatial_mean_channels_last, token_mean,"
@@ -156,6 +164,15 @@ def build_parser() -> argparse.ArgumentParser:
         help="how much a kill may lose (default 5): state is kept in"
         " OUT.unfinished.npz, and the same command goes on from there",
     )
+    add_cluster(parser)
+    parser.add_argument(
+        "--shard-images",
+        type=int,
+        default=8192,
+        metavar="N",
+        help="with --cluster: images that a worker records at a time (default 8192);"
+        " OUT.shards keeps each, and the same command goes on from there",
+    )
     parser.add_argument(
         "--memory",
         type=float,
@@ -180,9 +197,6 @@ def main(argv: list[str] | None = None) -> int:
 def _record(arguments: argparse.Namespace) -> int:
     if not arguments.list_layers:
         _check_given(arguments)
-    # Late, so that --help and what is wrong with the options come at once.
-    from stimuli.record import BATCH_SIZE, record_together
-
     networks = _networks(arguments)
     if arguments.list_layers:
         for network in networks:
@@ -193,29 +207,91 @@ def _record(arguments: argparse.Namespace) -> int:
     images = read_image_set(arguments.images)
     outs = _outs(arguments.out, networks)
     jobs = _jobs(arguments, networks, outs)
-    on_cpu = arguments.device.startswith("cpu")
+    made = (_on_cluster if arguments.cluster else _here)(arguments, images, jobs, outs)
+    for job, out, (recording, check) in zip(jobs, outs, made, strict=True):
+        write_recording(out, recording)
+        if job.checkpoint:
+            job.checkpoint.remove()
+        shutil.rmtree(_shards(out), ignore_errors=True)
+        if check:
+            print(f"top-1 {check.n_right} of {check.n_labelled} labelled photographs")
+        _print_made(recording, images, out)
+    return 0
+
+
+def _here(
+    arguments: argparse.Namespace,
+    images: ImageSet,
+    jobs: list["Job"],
+    _outs: list[Path],
+) -> list[tuple[Recording, "LabelCheck | None"]]:
+    from stimuli.record import record_together
+
     with progress() as bar:
         task = bar.add_task("Recording", total=len(images.image_ids))
-        made = record_together(
+        return record_together(
             images,
             jobs,
             seed=arguments.seed,
-            batch_size=arguments.batch_size
-            if arguments.batch_size is not None
-            else (BATCH_SIZE if on_cpu else 64),
+            batch_size=_batch_size(arguments),
             device=arguments.device,
             workers=arguments.workers,
             advance=lambda n_images: bar.advance(task, n_images),
             tell=say,
         )
-    for job, out, (recording, check) in zip(jobs, outs, made, strict=True):
-        write_recording(out, recording)
-        if job.checkpoint:
-            job.checkpoint.remove()
-        if check:
-            print(f"top-1 {check.n_right} of {check.n_labelled} labelled photographs")
-        _print_made(recording, images, out)
-    return 0
+
+
+def _on_cluster(
+    arguments: argparse.Namespace,
+    images: ImageSet,
+    jobs: list["Job"],
+    outs: list[Path],
+) -> list[tuple[Recording, "LabelCheck | None"]]:
+    from stimuli.cluster import Source, open_cluster, record_on_cluster
+
+    given = arguments.network or ["efficientnet-lite0"]
+    weights = _for_each("weights", arguments.weights, given)
+    made = []
+    with open_cluster(arguments.cluster) as client, progress() as bar:
+        task = bar.add_task("Recording", total=len(images.image_ids) * len(jobs))
+        for job, out, network, own in zip(jobs, outs, given, weights, strict=True):
+            source = Source(
+                images=str(arguments.images.resolve()),
+                fingerprint=images.fingerprint,
+                network=network,
+                name=job.network.name,
+                weights=str(Path(own).resolve()) if own and Path(own).exists() else own,
+                weights_hash=job.network.weights_hash,
+            )
+            made.append(
+                record_on_cluster(
+                    client,
+                    source,
+                    job,
+                    _shards(out),
+                    images=images,
+                    seed=arguments.seed,
+                    batch_size=_batch_size(arguments),
+                    device=arguments.device,
+                    n_each=arguments.shard_images,
+                    workers=arguments.workers,
+                    advance=lambda n_images: bar.advance(task, n_images),
+                    tell=say,
+                )
+            )
+    return made
+
+
+def _shards(out: Path) -> Path:
+    return out.with_name(f"{out.name}.shards")
+
+
+def _batch_size(arguments: argparse.Namespace) -> int:
+    from stimuli.record import BATCH_SIZE
+
+    if arguments.batch_size is not None:
+        return int(arguments.batch_size)
+    return BATCH_SIZE if arguments.device.startswith("cpu") else 64
 
 
 def _networks(arguments: argparse.Namespace) -> list["Network"]:

@@ -20,6 +20,8 @@ class BlockTotals:
     minimum, maximum : (n_units,) float32 arrays
     at_minimum, not_positive : (n_units,) int64 arrays
         Images whose activation is the block's minimum; is 0 or below.
+    maps : (n_units, n_map_statistics) float64 array, optional
+        Sums of the statistics of maps.
     """
 
     count: int
@@ -29,6 +31,7 @@ class BlockTotals:
     maximum: NDArray[np.float32]
     at_minimum: NDArray[np.int64]
     not_positive: NDArray[np.int64]
+    maps: NDArray[np.float64] | None = None
 
 
 def block_totals(value: NDArray[np.float32]) -> BlockTotals:

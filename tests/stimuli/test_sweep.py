@@ -1,0 +1,193 @@
+"""A sweep runs many networks, keeps failures, and goes on where it was stopped."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pandas as pd
+import pytest
+
+from data.errors import DataContractError
+from data.files import folder_hash, read_json
+from data.sweeps import read_sweep, read_sweep_file
+from stimuli import sweep as sweep_module
+from stimuli.sweep_command import main
+from tests.stimuli.toy import image_set_of, save_pictures
+from tests.stimuli.workers import Killer
+
+TOP = """
+images = "pictures-set"
+layers = "conv"
+encoder = "efficientnet-lite0"
+n_tasks = 3
+n_explanations = 2
+"""
+TOY = '\n[[network]]\nnetwork = "tests.stimuli.toy:toy"\n'
+FAILING = '\n[[network]]\nnetwork = "tests.stimuli.toy:failing"\n'
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sweep")
+    image_set_of(save_pictures(folder / "pictures", 24))
+    return folder
+
+
+def models(place, text, name="models"):
+    path = place / f"{name}.toml"
+    path.write_text(TOP + text)
+    return path
+
+
+def arguments(place, path, out):
+    return [str(path), "--out", str(out), "--features", str(place / "features")]
+
+
+def results_of(folder):
+    """Return what must be the same bytes however often a sweep was stopped."""
+    steps = sorted(one for one in folder.glob("runs/*/*") if one.is_dir())
+    tables = [folder / "networks.csv", folder / "layers.csv"]
+    found = {str(one.relative_to(folder)): folder_hash(one) for one in steps}
+    return found | {one.name: one.read_bytes() for one in tables}
+
+
+@pytest.fixture(scope="module")
+def finished(place):
+    text = FAILING + TOY + 'layers = "tokens,conv"\naccuracy = 0.5\nepoch = 3\n'
+    path = models(place, text)
+    assert main(arguments(place, path, place / "finished")) == 1
+    return path, place / "finished"
+
+
+def test_a_network_that_fails_keeps_its_reason_and_the_others_go_on(finished):
+    table = read_sweep(finished[1]).networks.set_index("model")
+    assert table["status"].to_dict() == {"failing": "failed", "toy": "done"}
+    assert "raised RuntimeError: no weights here" in table.loc["failing", "reason"]
+    assert table.loc["failing", "reason"].startswith("recording: ")
+    assert pd.isna(table.loc["failing", "mis"])
+
+
+def test_a_line_says_what_the_scores_of_its_network_say(finished):
+    results = read_sweep(finished[1])
+    row = results.networks.set_index("model").loc["toy"]
+    units = pd.read_parquet(results.run("toy") / "scores" / "mis.parquet")
+    conv = units["unit"].str.startswith("toy::conv::")
+    assert row["n_units"] == len(units) == 12
+    assert row["n_scored"] == units["mis"].notna().sum()
+    assert row["n_constant"] == units["reason"].str.startswith("constant").sum() > 0
+    assert row["mis"] == pytest.approx(units["mis"].mean())
+    assert row["mis_conv"] == pytest.approx(units.loc[conv, "mis"].mean())
+    assert row["mis_other"] == pytest.approx(units.loc[~conv, "mis"].mean())
+    assert (row["accuracy"], row["epoch"]) == (0.5, 3)
+
+
+def test_layers_have_their_type_and_their_place(finished):
+    layers = read_sweep(finished[1]).layers.set_index("layer")
+    assert layers["layer_type"].to_dict() == {"conv": "conv", "tokens": "other"}
+    # As the network defines them, not as models.toml names them.
+    assert layers["position"].to_dict() == {"conv": 0, "tokens": 1}
+
+
+def test_what_is_done_or_failed_is_not_run_again(finished, place, monkeypatch):
+    def refuse(*_):
+        raise AssertionError("a step was run")
+
+    before = results_of(finished[1])
+    with monkeypatch.context() as patch:
+        patch.setattr(sweep_module, "_called", refuse)
+        assert main(arguments(place, finished[0], finished[1])) == 1
+        with pytest.raises(AssertionError, match="a step was run"):
+            main([*arguments(place, finished[0], finished[1]), "--retry"])
+    assert results_of(finished[1]) == before
+
+
+def test_other_settings_make_a_network_pending(finished, place):
+    other = models(place, TOY + 'layers = "conv"\n', "other")
+    for path, states in ((finished[0], ["failed", "done"]), (other, ["pending"])):
+        sweep = read_sweep_file(path)
+        fingerprint = read_json(finished[1] / "sweep.json")["made_from"]["images"]
+        runs = [
+            sweep_module.planned(sweep, one, finished[1], fingerprint=fingerprint)
+            for one in sweep.networks
+        ]
+        assert [sweep_module.state_of(run) for run in runs] == states
+
+
+@pytest.mark.slow
+def test_a_killed_sweep_goes_on_to_the_same_bytes(place, rng):
+    path = models(place, TOY, "killed")
+    assert main(arguments(place, path, place / "plain")) == 0
+    words = arguments(place, path, place / "out")
+    for _ in range(3):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "unitscope", "sweep", *words],
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        time.sleep(rng.uniform(3, 9))
+        # Once with its steps, else alone: then a step lives on beside the next sweep.
+        if rng.random() < 0.5:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.kill()
+        process.wait()
+    assert main(words) == 0
+    assert results_of(place / "out") == results_of(place / "plain")
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_networks_on_a_cluster_whose_workers_are_killed_end_the_same(place, rng):
+    pytest.importorskip("distributed")
+    path = models(place, TOY + TOY + 'name = "toy2"\n', "cluster")
+    assert main(arguments(place, path, place / "here")) == 0
+    killer = Killer(rng, n_kills=2, begun=place / "there" / "runs")
+    killer.start()
+    try:
+        words = arguments(place, path, place / "there")
+        assert main([*words, "--cluster", "local:2"]) == 0
+    finally:
+        killer.over.set()
+        killer.join()
+    assert killer.n_killed > 0
+    assert results_of(place / "there") == results_of(place / "here")
+
+
+def test_checkpoints_are_networks_of_their_own(place):
+    text = TOY + "".join(
+        f'[[network.checkpoint]]\nepoch = {one}\nweights = "e{one}.pt"\n'
+        for one in (0, 1)
+    )
+    sweep = read_sweep_file(models(place, text, "checkpoints"))
+    assert [one.name for one in sweep.networks] == ["toy@0", "toy@1"]
+    assert sweep.networks[1].weights == str(place / "e1.pt")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", r"entry 'network' is missing"),
+        (TOY + "epochs = 3", r"entry 'network.0.epochs' is 3: extra inputs"),
+        (TOY + "accuracy = 76.1", r"entry 'network.0.accuracy' is 76.1"),
+        (TOY + TOY, r"network name 'toy' occurs twice"),
+        (TOY + 'name = "a::b"', r"'a::b' can't name a folder and units"),
+        (TOY + "name = ", r"is no TOML"),
+    ],
+)
+def test_a_wrong_models_file_is_refused(place, text, message):
+    with pytest.raises(DataContractError, match=message):
+        read_sweep_file(models(place, text, "wrong"))
+
+
+def test_a_network_without_layers_is_refused(tmp_path):
+    path = tmp_path / "models.toml"
+    path.write_text('images = "images"' + TOY)
+    with pytest.raises(DataContractError, match=r"toy:toy' has no 'layers'"):
+        read_sweep_file(path)
+
+
+def test_a_folder_of_something_else_is_left_alone(place, tmp_path, capsys):
+    (tmp_path / "notes.txt").write_text("mine")
+    assert main(arguments(place, models(place, TOY, "one"), tmp_path)) == 2
+    assert "holds files of something else" in capsys.readouterr().err
