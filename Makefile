@@ -173,7 +173,7 @@ $(DEMO)/selection/selection.json: $(DEMO)/scores/scores.json
 $(DEMO)/study/study.json: $(DEMO)/selection/selection.json
 	$(UNITSCOPE) compile $(DEMO)/tasks --images $(DEMO)/images \
 		--selection $(<D) --scores $(DEMO)/scores --recording $(DEMO)/recording \
-		--study-id demo --slots 60 --main-trials 30 --out $(@D)
+		--study-id demo --slots 60 --main-trials 30 --seed 0 --out $(@D)
 
 # The simulated observers see with another network than the one that scored.
 $(DEMO)/observer/scores.json: $(DEMO)/tasks/tasks.json

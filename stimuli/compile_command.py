@@ -1,13 +1,14 @@
 """``unitscope compile``: tasks to a self-contained study."""
 
 import argparse
+import secrets
 import sys
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from data.command_line import add_seed, existing_path, progress, run_command
+from data.command_line import existing_path, progress, run_command
 from data.errors import DataContractError
 from data.files import folder_hash
 from data.formats import read_header
@@ -84,7 +85,12 @@ def build_parser() -> argparse.ArgumentParser:
             option, dest=f"set_{name}", type=kind, metavar=kind.__name__.upper(),
             help=meaning,
         )  # fmt: skip
-    add_seed(parser)
+    parser.add_argument(
+        "--seed",
+        type=int,
+        help="seed of all that is random (default: drawn, and kept in study.json); who"
+        " knows it can compute sides and rows of the main trials",
+    )
     return parser
 
 
@@ -102,7 +108,7 @@ def _compile(arguments: argparse.Namespace) -> int:
             arguments.out,
             materials,
             config,
-            seed=arguments.seed,
+            seed=secrets.randbits(62) if arguments.seed is None else arguments.seed,
             tasks_per_unit=arguments.tasks_per_unit,
             advance=lambda n_trials: bar.update(task, advance=1, total=n_trials),
         )

@@ -349,7 +349,10 @@ def test_two_processes_write_the_same_bytes(on_disk, tmp_path):
     for hash_seed in ("1", "2"):
         out = tmp_path / f"study{hash_seed}"
         subprocess.run(
-            [sys.executable, "-m", "unitscope", "compile", *on_disk, "--out", out],
+            [
+                *(sys.executable, "-m", "unitscope", "compile", *on_disk),
+                *("--seed", "0", "--out", out),
+            ],
             check=True,
             capture_output=True,
             env=os.environ | {"PYTHONHASHSEED": hash_seed},
@@ -357,6 +360,15 @@ def test_two_processes_write_the_same_bytes(on_disk, tmp_path):
         )
         hashes.append(folder_hash(out))
     assert hashes[0] == hashes[1]
+
+
+def test_a_seed_that_nobody_named_is_drawn_and_kept(on_disk, tmp_path):
+    seeds = set()
+    for name in ("one", "other"):
+        assert main([*on_disk, "--out", str(tmp_path / name)]) == 0
+        seeds.add(read_study(tmp_path / name).header.seed)
+    assert len(seeds) == 2
+    assert 0 not in seeds
 
 
 def test_another_seed_is_another_study(materials):
