@@ -2,8 +2,6 @@
 
 import hashlib
 import importlib
-import inspect
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +12,7 @@ import torch
 from PIL import Image
 
 from data.errors import DataContractError, MissingExtraError
+from data.functions import named_function
 from data.images import display_crop
 from data.units import near_names
 from stimuli.package_networks import PACKAGES, load_package_network, load_weights
@@ -195,7 +194,7 @@ def _efficientnet_lite(network: str) -> tuple[torch.nn.Module, Preprocess]:
 
 
 def _from_function(network: str) -> tuple[torch.nn.Module, Preprocess, str]:
-    function = _named_function(network)
+    function = named_function(network)
     try:
         made = function()
     except Exception as error:
@@ -220,27 +219,3 @@ def _from_function(network: str) -> tuple[torch.nn.Module, Preprocess, str]:
             " be a callable from an RGB image to a float tensor."
         )
     return module, preprocess, f"second value of {network}"
-
-
-def _named_function(network: str) -> Callable[[], object]:
-    module_name, _, function_name = network.partition(":")
-    # The installed command doesn't look in the current folder; python -m does.
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        module = importlib.import_module(module_name)
-    except Exception as error:
-        raise DataContractError(
-            f"Module {module_name!r} of {network!r} can't be imported"
-            f" ({type(error).__name__}: {error}). Install it, or run the command in"
-            " the folder that holds it."
-        ) from error
-    function = getattr(module, function_name, None)
-    if not callable(function):
-        known = [name for name, _ in inspect.getmembers(module, callable)]
-        raise DataContractError(
-            f"Module {module_name!r} has no function {function_name!r}."
-            f" {near_names(function_name, known)}"
-        )
-    return function

@@ -1,8 +1,6 @@
 """Encoders that others wrote: a function by name, or an entry point of a package."""
 
-import importlib
 import inspect
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
@@ -15,7 +13,7 @@ from PIL import Image
 
 from data.errors import DataContractError
 from data.files import file_hash
-from data.units import near_names
+from data.functions import named_function
 from mis.encoders.protocol import ImageEncoder, PairwiseEncoder
 
 GROUP = "unitscope.encoders"
@@ -71,7 +69,7 @@ def points() -> dict[str, EntryPoint]:
 
 def load_function(name: str, device: str) -> ImageEncoder:
     """Load ``module:function``; see :func:`checked` for what it may return."""
-    return checked(_called(_named_function(name), name), name, device)
+    return checked(_called(named_function(name), name), name, device)
 
 
 def load_point(point: EntryPoint, device: str) -> ImageEncoder:
@@ -169,27 +167,3 @@ def _raised(name: str, error: Exception) -> DataContractError:
         f"The encoder {name} raised {type(error).__name__}: {error}. It must return an"
         " encoder when called without arguments; mend it, or take another encoder."
     )
-
-
-def _named_function(name: str) -> Callable[[], object]:
-    module_name, _, function_name = name.partition(":")
-    # The installed command doesn't look in the current folder; python -m does.
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        module = importlib.import_module(module_name)
-    except Exception as error:
-        raise DataContractError(
-            f"Module {module_name!r} of {name!r} can't be imported"
-            f" ({type(error).__name__}: {error}). Install it, or run the command in"
-            " the folder that holds it."
-        ) from error
-    function = getattr(module, function_name, None)
-    if not callable(function):
-        known = [one for one, _ in inspect.getmembers(module, callable)]
-        raise DataContractError(
-            f"Module {module_name!r} has no function {function_name!r}."
-            f" {near_names(function_name, known)}"
-        )
-    return function
