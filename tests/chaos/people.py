@@ -268,7 +268,8 @@ class Person:
                 if right is not None:
                     break
                 await asyncio.sleep(0.1)
-            assert right is not None, "the trial that is shown is not in the database"
+            if right is None:
+                raise GaveUp("the trial that is shown is not in the database")
             wrong = self.persona == "fails_practice" or self.rng.random() < 0.03
             row = OTHER[right] if wrong else right
         levels = self.state["settings"]["confidence_levels"]
