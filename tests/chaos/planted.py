@@ -217,10 +217,10 @@ def _takes_a_strangers_token() -> None:
         try:
             return original(db, token)
         except Refusal:
-            newest = db.query(tables.TokenRecord).first()
-            if newest is None:
+            somebody = db.query(tables.SessionRecord).first()
+            if somebody is None:
                 raise
-            return newest.session_id, newest.visit
+            return somebody.session_id, somebody.visit
 
     _replace(sessions, "visit_of", visit_of)
 
