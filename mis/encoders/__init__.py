@@ -143,10 +143,15 @@ def load_encoder(
     Raises
     ------
     DataContractError
-        There is no encoder of that name; near names are offered. Or it is broken.
+        There is no encoder of that name; near names are offered. Or it is broken, or
+        torch has no such device here.
     MissingExtraError
         Its package or its weights are not there.
     """
+    if device != "cpu":  # without torch for those who need none
+        from mis.torch_kernels import checked_device
+
+        checked_device(device)
     if name in ENCODERS or name.partition(":")[0] in NETWORK_PACKAGES:
         entry = ENCODERS.get(name) or _network_entry(name)
         try:

@@ -32,7 +32,7 @@ def folder(tmp_path, rng, monkeypatch):
     write_tasks(tmp_path / "tasks", draw_tasks(recording, CONFIG, seed=0))
     monkeypatch.setattr(features, "_CHUNK_BYTES", 1)
     monkeypatch.setattr(
-        score_command, "load_encoder", lambda name, weights: ColourHistogram()
+        score_command, "load_encoder", lambda name, weights, device: ColourHistogram()
     )
     return tmp_path
 
