@@ -16,7 +16,8 @@ from torch import Tensor
 
 from data.errors import MissingExtraError
 from data.files import bytes_hash, file_hash
-from mis.encoders.protocol import pixels, squared_distance
+from mis.encoders.patches import SIDE, patches
+from mis.encoders.protocol import squared_distance
 from mis.encoders.weights import fit, let_torchvision_load, read_state
 
 TRUNKS = {
@@ -27,7 +28,6 @@ TRUNKS = {
 """Name of torchvision's network, and of the file that it publishes."""
 
 _URL = "https://download.pytorch.org/models"
-_SIDE = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,11 +49,8 @@ class Lpips:
 
     def embed(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
         """Map images to (n, n_features) features whose squared distance is LPIPS."""
-        size = (_SIDE, _SIDE)
-        resized = [image.resize(size, Image.Resampling.BICUBIC) for image in images]
-        batch = torch.from_numpy(pixels(resized)).permute(0, 3, 1, 2).contiguous()
         with torch.inference_mode():
-            return features(self.network, batch.to(self.device).float() / 127.5 - 1)
+            return features(self.network, patches(images, self.device))
 
     def similarity(
         self, first: NDArray[np.floating], second: NDArray[np.floating]
@@ -104,7 +101,7 @@ def load(variant: str, weights: Path | None = None, device: str = "cpu") -> Lpip
     fit(network.net, _renamed(read_state(path), network.net), path, variant)
     network.eval().requires_grad_(False).to(device)
     with torch.inference_mode():
-        blank = torch.zeros(1, 3, _SIDE, _SIDE, device=device)
+        blank = torch.zeros(1, 3, SIDE, SIDE, device=device)
         n_features = features(network, blank).shape[1]
     heads = Path(lpips.__file__).parent / "weights" / "v0.1" / f"{variant}.pth"
     hashes = f"{file_hash(path)} {file_hash(heads)}"
@@ -115,7 +112,7 @@ def load(variant: str, weights: Path | None = None, device: str = "cpu") -> Lpip
         config={
             "weights": path.name,
             "weights_sha256": bytes_hash(hashes.encode()),
-            "preprocessing": f"display image, bicubic to {_SIDE}, to [-1, 1]",
+            "preprocessing": f"display image, bicubic to {SIDE}, to [-1, 1]",
             "features": f"{variant} trunk; squared distance of features is LPIPS 0.1",
             "packages": " ".join(
                 f"{one} {version(one)}" for one in ("torch", "pillow", "lpips")

@@ -13,11 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from data.errors import MissingExtraError
-from mis.encoders.protocol import described, pixels, squared_distance
+from mis.encoders.patches import SIDE, patches
+from mis.encoders.protocol import described, squared_distance
 from mis.encoders.weights import fit, read_state
-
-_SIDE = 64
-"""Side in pixels of the patches that the metric was trained on."""
 
 _FILE = "alex_shift_tolerant.pth"
 
@@ -124,12 +122,8 @@ class ShiftTolerantLpips:
 
     def embed(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
         """Map images to (n, n_features) features whose distance is ST-LPIPS."""
-        size = (_SIDE, _SIDE)
-        resized = [image.resize(size, Image.Resampling.BICUBIC) for image in images]
-        batch = torch.from_numpy(pixels(resized)).permute(0, 3, 1, 2).contiguous()
         with torch.inference_mode():
-            maps = batch.to(self.device).float() / 127.5 - 1
-            return self.network(maps).cpu().numpy()
+            return self.network(patches(images, self.device)).cpu().numpy()
 
     def similarity(
         self, first: NDArray[np.floating], second: NDArray[np.floating]
@@ -153,14 +147,14 @@ def load(
     fit(network, read_state(path), path, "st-lpips")
     network.eval().requires_grad_(False).to(device)
     with torch.inference_mode():
-        n_features = network(torch.zeros(1, 3, _SIDE, _SIDE, device=device)).shape[1]
+        n_features = network(torch.zeros(1, 3, SIDE, SIDE, device=device)).shape[1]
     return ShiftTolerantLpips(
         network=network,
         n_features=n_features,
         device=device,
         config=described(
             weights=path,
-            preprocessing=f"display image, bicubic to {_SIDE}, to [-1, 1]",
+            preprocessing=f"display image, bicubic to {SIDE}, to [-1, 1]",
             features=f"{variant} trunk; squared distance of features is ST-LPIPS",
             packages=("torch", "pillow"),
         ),

@@ -7,11 +7,6 @@ import pytest
 from benchmarks.load.__main__ import main
 from benchmarks.load.crowd import Log
 from benchmarks.load.measure import latencies, n_lost, quantiles
-from experiment_server.readiness import BUNDLE
-
-pytestmark = pytest.mark.skipif(
-    not (BUNDLE / "study.js").is_file(), reason="the page is not built: make setup"
-)
 
 
 @pytest.fixture(scope="module")

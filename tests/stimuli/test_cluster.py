@@ -9,6 +9,7 @@ from data.errors import DataContractError
 from data.recordings import write_recording
 from data.units import UnitId
 from stimuli import shards as shards_module
+from stimuli.cluster import job_settings, open_cluster
 from stimuli.directions import DirectionSet
 from stimuli.networks import load_network
 from stimuli.record import RecordConfig, record
@@ -17,10 +18,6 @@ from stimuli.record_config import Job
 from stimuli.shards import Shard, joined, record_shard, shards_of
 from tests.stimuli.toy import image_set_of, save_pictures, toy_module, toy_preprocess
 from tests.stimuli.workers import Killer
-
-distributed = pytest.importorskip("distributed")
-
-from stimuli.cluster import job_settings, open_cluster  # noqa: E402
 
 # Dask closes its sockets after its loop is gone.
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")

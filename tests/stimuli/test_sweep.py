@@ -139,7 +139,6 @@ def test_a_killed_sweep_goes_on_to_the_same_bytes(place, rng):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_networks_on_a_cluster_whose_workers_are_killed_end_the_same(place, rng):
-    pytest.importorskip("distributed")
     path = models(place, TOY + TOY + 'name = "toy2"\n', "cluster")
     assert main(arguments(place, path, place / "here")) == 0
     killer = Killer(rng, n_kills=2, begun=place / "there" / "runs")
