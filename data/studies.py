@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -272,8 +273,14 @@ class Study:
 
     def of_kind(self, kind: Kind) -> list[StudyTrial]:
         """Return the trials of one kind, by id."""
-        trials = sorted(self.trials.values(), key=lambda trial: trial.trial_id)
-        return [trial for trial in trials if trial.kind == kind]
+        return list(self._by_kind.get(kind, ()))
+
+    @cached_property
+    def _by_kind(self) -> Mapping[Kind, Sequence[StudyTrial]]:
+        found: dict[Kind, list[StudyTrial]] = {}
+        for trial in sorted(self.trials.values(), key=lambda one: one.trial_id):
+            found.setdefault(trial.kind, []).append(trial)
+        return found
 
     def atlas_path(self, trial: StudyTrial) -> Path:
         """Return where the trial's atlas lies."""

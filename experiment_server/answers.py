@@ -1,10 +1,11 @@
 """Storing answers, and what follows from one. Knows the database, not Flask."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import cast
 
-from sqlalchemy import Table, bindparam, func, insert, or_, select
+from sqlalchemy import Table, func, insert, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from data.studies import Study
@@ -12,10 +13,12 @@ from experiment_server.flow import Step, following
 from experiment_server.ledger import lease_end, move, screen_of
 from experiment_server.messages import Answer, Display, Onset
 from experiment_server.presentations import (
+    Shown,
     add_main_block,
     add_practice_round,
     is_correct,
     open_presentations,
+    presentation_of,
 )
 from experiment_server.refusals import Refusal
 from experiment_server.screens import N_AHEAD, n_practice_trials
@@ -23,13 +26,6 @@ from experiment_server.sessions import taken_over
 from experiment_server.tables import AnswerRecord, PresentationRecord, SessionRecord
 
 _INSERT = insert(cast(Table, AnswerRecord.__table__))
-_STORED = select(AnswerRecord).where(
-    AnswerRecord.session_id == bindparam("session_id"),
-    or_(
-        AnswerRecord.trial_index == bindparam("trial_index"),
-        AnswerRecord.idempotency_key == bindparam("idempotency_key"),
-    ),
-)
 
 
 def record_answer(
@@ -40,7 +36,7 @@ def record_answer(
     now: datetime,
     *,
     is_newest: bool = True,
-) -> tuple[bool, bool | None, list[PresentationRecord] | None]:
+) -> tuple[bool, bool | None, list[Shown] | None]:
     """Store an answer once and move the session on.
 
     A browser that loses its connection after the commit sends its answer again; the
@@ -64,24 +60,20 @@ def record_answer(
         It is not the open trial's, that trial has another answer, or the confidence
         is not one of the study's levels.
     """
-    stored, others = _stored(db, record, answer)
-    is_repeat = stored is not None and stored.idempotency_key == answer.idempotency_key
-    if not (is_newest or is_repeat):
+    stored = _stored(db, record, answer)
+    if stored is not None and stored.idempotency_key == answer.idempotency_key:
+        of_trial = record.session_id, answer.sequence
+        kind = db.get_one(PresentationRecord, of_trial).kind
+        return False, _feedback(study, kind, stored.correct), None
+    if not is_newest:
         raise taken_over()
-    if stored is not None:
-        _check_repeat(stored, answer)
-        shown = db.get(PresentationRecord, (record.session_id, answer.sequence))
-        return False, _feedback(study, shown, stored.correct), None
-    _check_new(db, study, record, answer)
-    _check_key(others)
+    _check_new(study, record, answer, stored)
     found = open_presentations(db, record, most=2 + N_AHEAD)
     if not found or found[0].trial_index != answer.sequence:
         raise Refusal("wrong-sequence", "There is no such trial.", with_state=True)
     shown, *coming = found
     correct = is_correct(study, shown, answer.chosen)
-    row = _answer_row(shown, answer, correct=correct, now=now)
-    # Past the unit of work, which takes longer than the statement.
-    db.execute(_INSERT, row)
+    _insert(db, _answer_row(record, shown, answer, correct=correct, now=now))
     record.position += 1
     record.elapsed_ms = max(record.elapsed_ms, answer.time_elapsed_ms)
     record.lease_until = lease_end(study, now)
@@ -90,37 +82,26 @@ def record_answer(
     if step == "answer_last":
         record.total_time_ms = record.elapsed_ms
     goes_on = step in ("next_trial", "pause")
-    return True, _feedback(study, shown, correct), coming if goes_on else None
+    return True, _feedback(study, shown.kind, correct), coming if goes_on else None
 
 
-def _stored(
-    db: Session, record: SessionRecord, answer: Answer
-) -> tuple[AnswerRecord | None, list[AnswerRecord]]:
-    """Return the trial's answer, and those to other trials under the same key."""
-    names = {
-        "session_id": record.session_id,
-        "trial_index": answer.sequence,
-        "idempotency_key": answer.idempotency_key,
-    }
-    found = db.scalars(_STORED, names).all()
-    own = [one for one in found if one.trial_index == answer.sequence]
-    others = [one for one in found if one.trial_index != answer.sequence]
-    return own[0] if own else None, others
+def _stored(db: Session, record: SessionRecord, answer: Answer) -> AnswerRecord | None:
+    if answer.sequence == record.position:
+        # The session moves on in the transaction that stores an answer.
+        return None
+    return db.get(AnswerRecord, (record.session_id, answer.sequence))
 
 
-def _check_repeat(stored: AnswerRecord, answer: Answer) -> None:
-    if stored.idempotency_key != answer.idempotency_key:
+def _check_new(
+    study: Study, record: SessionRecord, answer: Answer, stored: AnswerRecord | None
+) -> None:
+    if stored is not None:
         raise Refusal(
             "already-answered",
             f"The trial with the sequence {answer.sequence} has another answer, which"
             " stands; go on from the state in this reply.",
             with_state=True,
         )
-
-
-def _check_new(
-    db: Session, study: Study, record: SessionRecord, answer: Answer
-) -> None:
     following(screen_of(record), "next_trial")
     if answer.sequence != record.position:
         raise Refusal(
@@ -137,25 +118,33 @@ def _check_new(
         )
 
 
-def _check_key(others: Sequence[AnswerRecord]) -> None:
-    if others:
+def _insert(db: Session, row: Mapping[str, object]) -> None:
+    try:
+        # Past the unit of work, which takes longer than the statement.
+        db.connection().execute(_INSERT, row)
+    except IntegrityError:
         raise Refusal(
             "key-used",
             "'idempotency_key' was used for another trial of this session; every"
             " answer needs its own.",
             with_state=True,
-        )
+        ) from None
 
 
 def _answer_row(
-    shown: PresentationRecord, answer: Answer, *, correct: bool, now: datetime
+    record: SessionRecord,
+    shown: Shown,
+    answer: Answer,
+    *,
+    correct: bool,
+    now: datetime,
 ) -> dict[str, object]:
     onset, display = answer.onset or Onset(method=""), answer.display or Display()
     return dict(
-        session_id=shown.session_id,
+        session_id=record.session_id,
         trial_index=shown.trial_index,
         idempotency_key=answer.idempotency_key,
-        chosen_query=shown.presentation.shown(answer.chosen),
+        chosen_query=presentation_of(shown).shown(answer.chosen),
         correct=correct,
         confidence=answer.confidence,
         rt_ms=answer.rt_ms,
@@ -180,18 +169,13 @@ def _answer_row(
     )
 
 
-def _feedback(
-    study: Study, shown: PresentationRecord | None, correct: bool
-) -> bool | None:
-    practice = shown is not None and shown.kind == "practice"
+def _feedback(study: Study, kind: str, correct: bool) -> bool | None:
     setting = study.config.feedback
-    told = setting == "all" or (setting == "practice" and practice)
+    told = setting == "all" or (setting == "practice" and kind == "practice")
     return correct if told else None
 
 
-def _step_after(
-    db: Session, study: Study, record: SessionRecord, shown: PresentationRecord
-) -> Step:
+def _step_after(db: Session, study: Study, record: SessionRecord, shown: Shown) -> Step:
     """Return the step that the answer to ``shown`` leads to, and draw what follows."""
     if shown.practice_round is not None:
         return _step_after_practice(db, study, record, shown.practice_round)

@@ -7,9 +7,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from data.exclusion import ExclusionCriteria, exclusion_table
-from data.studies import Study
 from experiment_server.database import Database
-from experiment_server.rows import response_table, session_table
+from experiment_server.rows import judged_tables
 from experiment_server.tables import SessionRecord, VerdictRecord
 
 # Without letters and digits that are taken for each other.
@@ -27,7 +26,6 @@ def new_completion_code(db: Session) -> str:
 
 
 def judge_complete(
-    study: Study,
     database: Database,
     criteria: ExclusionCriteria,
     number: int | None = None,
@@ -44,7 +42,7 @@ def judge_complete(
         Which session; None for all.
     """
     for one in _unjudged(database) if number is None else [number]:
-        _judge(study, database, criteria, one)
+        _judge(database, criteria, one)
 
 
 def _unjudged(database: Database) -> list[int]:
@@ -55,12 +53,9 @@ def _unjudged(database: Database) -> list[int]:
         return list(db.scalars(query.order_by(SessionRecord.number)))
 
 
-def _judge(
-    study: Study, database: Database, criteria: ExclusionCriteria, number: int
-) -> None:
+def _judge(database: Database, criteria: ExclusionCriteria, number: int) -> None:
     with database.read() as db:
-        responses = response_table(db, study, [number])
-        sessions = session_table(db, study, [number])
+        responses, sessions = judged_tables(db, number)
     verdicts = exclusion_table(responses, sessions, criteria)
     with database.write() as db:
         query = select(SessionRecord).where(SessionRecord.number == number)

@@ -24,7 +24,7 @@ _MOST_CONNECTIONS = 32
 
 
 class Database:
-    """A study's database; ``read`` and ``write`` are the only ways into it."""
+    """A study's database; the only ways into it are these three methods."""
 
     def __init__(self, url: str, *, busy_timeout_s: float = 5.0) -> None:
         self.url = _checked_url(url)
@@ -34,6 +34,8 @@ class Database:
         # when it comes to its first write.
         self._writing = self.engine.execution_options(unitscope_writes=True)
         self._group = GroupCommit(self._writing, busy_timeout_s)
+        alone = {} if self.is_sqlite else {"isolation_level": "AUTOCOMMIT"}
+        self._glancing = self.engine.execution_options(unitscope_glances=True, **alone)
 
     @property
     def is_sqlite(self) -> bool:
@@ -46,6 +48,13 @@ class Database:
         with Session(self.engine, expire_on_commit=False) as db:
             yield db
             db.rollback()
+
+    def glance(self) -> Connection:
+        """Give a connection for one statement that reads, with no transaction around.
+
+        It is to be closed; a ``with`` block does that.
+        """
+        return self._glancing.connect()
 
     @contextmanager
     def write(self) -> Iterator[Session]:
@@ -65,13 +74,15 @@ class Database:
         if not self.is_sqlite:
             return create_engine(
                 self.url,
-                pool_pre_ping=True,
                 pool_size=_MOST_CONNECTIONS,
+                # The connection used last has its statements prepared.
+                pool_use_lifo=True,
                 connect_args={"connect_timeout": max(2, int(self._busy_timeout_s))},
             )
         engine = create_engine(
             self.url,
             pool_size=_MOST_CONNECTIONS,
+            pool_use_lifo=True,
             connect_args={
                 "timeout": self._busy_timeout_s,
                 "check_same_thread": False,
@@ -109,7 +120,10 @@ def _set_up_sqlite(connection: Any, record: object) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    writes = connection.get_execution_options().get("unitscope_writes", False)
+    options = connection.get_execution_options()
+    if options.get("unitscope_glances", False):
+        return
+    writes = options.get("unitscope_writes", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 

@@ -1,16 +1,17 @@
 """Several requests' writes in one transaction, so that they share one sync to disk.
 
 SQLite lets one transaction write at a time, and a commit waits for the disk. Requests
-that come meanwhile queue here, do their work one after another, each in a savepoint of
-its own, and the last in the queue commits for all. None is answered before.
+that come meanwhile queue here, do their work one after another, each after the first
+in a savepoint of its own, and the last in the queue commits for all. None is answered
+before.
 """
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import TimeoutError
+from sqlalchemy.exc import SQLAlchemyError, TimeoutError
 from sqlalchemy.orm import Session
 
 _MOST = 32
@@ -28,6 +29,10 @@ class _Batch:
         self.n_requests = 0
         self.done = threading.Event()
         self.error: BaseException | None = None
+
+    def own_part(self) -> AbstractContextManager[object]:
+        """Give what undoes the newest request alone; the first is alone as it is."""
+        return self.connection.begin_nested() if self.n_requests > 1 else nullcontext()
 
 
 class GroupCommit:
@@ -61,14 +66,15 @@ class GroupCommit:
         batch = self._take_turn()
         try:
             with (
+                batch.own_part(),
                 Session(
                     batch.connection,
-                    join_transaction_mode="create_savepoint",
+                    join_transaction_mode="rollback_only",
                     expire_on_commit=False,
                 ) as db,
-                db.begin(),
             ):
                 yield db
+                db.flush()
         except BaseException as error:
             self._end_turn(batch, error)
             raise
@@ -103,7 +109,9 @@ class GroupCommit:
             raise
 
     def _end_turn(self, batch: _Batch, error: BaseException | None) -> None:
-        if not _is_open(batch.connection):
+        if error is not None and batch.n_requests == 1:
+            self._undo(batch)
+        elif not _is_open(batch.connection):
             # A full disk makes SQLite give up the whole transaction by itself.
             self._finish(batch, error)
         elif self._n_waiting == 0 or batch.n_requests >= _MOST:
@@ -115,6 +123,17 @@ class GroupCommit:
                 if not batch.done.is_set() and self._n_waiting == 0:
                     self._finish(batch, None)
                 self._turn.release()
+
+    def _undo(self, batch: _Batch) -> None:
+        """End a batch whose only request failed."""
+        self._batch = None
+        try:
+            batch.transaction.rollback()
+        except SQLAlchemyError:
+            batch.connection.invalidate()
+        finally:
+            batch.connection.close()
+            batch.done.set()
 
     def _finish(self, batch: _Batch, error: BaseException | None) -> None:
         """Commit, or note why nothing of the batch was stored."""

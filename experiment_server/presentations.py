@@ -2,7 +2,9 @@
 
 import secrets
 from collections.abc import Sequence
-from typing import cast
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from typing import NamedTuple, Self, cast
 
 import numpy as np
 from sqlalchemy import Table, bindparam, insert, select
@@ -21,6 +23,54 @@ from data.studies import (
 )
 from experiment_server.tables import PresentationRecord, SessionRecord
 
+_N_KEPT = 16_384
+"""Orders of explanations that are kept: each is asked for with three replies."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A stored presentation, to be read: the columns of its record."""
+
+    trial_index: int
+    trial_id: str
+    kind: str
+    practice_round: int | None
+    positive_side: Side
+    upper_query: Polarity
+    image: str
+    interrupted: bool
+
+
+def presentation_of(shown: Shown | PresentationRecord) -> Presentation:
+    """Return a stored presentation in the contract's words."""
+    return Presentation(
+        trial_id=shown.trial_id,
+        positive_side=shown.positive_side,  # type: ignore[arg-type]
+        upper_query=shown.upper_query,  # type: ignore[arg-type]
+    )
+
+
+class _Draws(NamedTuple):
+    """What decides all that is drawn for a session, or for the study (0 and None)."""
+
+    seed: int
+    number: int
+    key: str | None
+
+    @classmethod
+    def of(cls, study: Study, record: SessionRecord | None) -> Self:
+        seed = study.header.seed or 0
+        return (
+            cls(seed, record.number, record.draw_key) if record else cls(seed, 0, None)
+        )
+
+    def rng(self, purpose: str, index: int = 0) -> np.random.Generator:
+        words = int(bytes_hash(purpose.encode())[:16], 16)
+        seeds = [self.seed, self.number, words, index]
+        if self.key is not None:
+            seeds.append(int(self.key, 16))
+        return np.random.default_rng(seeds)
+
 
 def session_rng(
     study: Study, record: SessionRecord | None, purpose: str, index: int = 0
@@ -30,11 +80,7 @@ def session_rng(
     The session's own key goes in: who has the program and the study's seed can't
     compute what another person, or they themselves, will be shown.
     """
-    words = int(bytes_hash(purpose.encode())[:16], 16)
-    seeds = [study.header.seed or 0, record.number if record else 0, words, index]
-    if record is not None and record.draw_key is not None:
-        seeds.append(int(record.draw_key, 16))
-    return np.random.default_rng(seeds)
+    return _Draws.of(study, record).rng(purpose, index)
 
 
 def image_name() -> str:
@@ -133,8 +179,7 @@ def _add(
         }
         for place, one in enumerate(presentations)
     ]
-    db.flush()
-    db.execute(_INSERT, rows)
+    db.connection().execute(_INSERT, rows)
 
 
 def _stored_side(trial: StudyTrial, one: Presentation) -> Side:
@@ -155,49 +200,54 @@ def example_presentation(study: Study, record: SessionRecord) -> Presentation:
 
 def shown_order(
     study: Study, record: SessionRecord, trial_index: int, cells: Cells
-) -> dict[Polarity, list[int]]:
+) -> dict[Polarity, tuple[int, ...]]:
     """Return the order of a presentation's explanations on the screen.
 
     The most extreme one stands first, at the top left; the others are shuffled. A
     polarity without explanations has an empty order.
     """
-    rng = session_rng(study, record, "explanations", trial_index + 1)
-    polarities: tuple[Polarity, ...] = ("positive", "negative")
-    return {
-        polarity: _most_extreme_first(len(cells.explanations(polarity)), rng)
-        for polarity in polarities
-    }
+    sizes = len(cells.positive_explanations), len(cells.negative_explanations)
+    positive, negative = _orders(_Draws.of(study, record), trial_index, sizes)
+    return {"positive": positive, "negative": negative}
 
 
-def _most_extreme_first(n: int, rng: np.random.Generator) -> list[int]:
+@lru_cache(_N_KEPT)
+def _orders(
+    draws: _Draws, trial_index: int, sizes: tuple[int, int]
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    rng = draws.rng("explanations", trial_index + 1)
+    return _most_extreme_first(sizes[0], rng), _most_extreme_first(sizes[1], rng)
+
+
+def _most_extreme_first(n: int, rng: np.random.Generator) -> tuple[int, ...]:
     others = [int(one) for one in rng.permutation(range(1, n))]
-    return [0, *others] if n else []
+    return (0, *others) if n else ()
 
 
-_INSERT = insert(cast(Table, PresentationRecord.__table__))
+_TABLE = cast(Table, PresentationRecord.__table__)
+_INSERT = insert(_TABLE)
 _OPEN = (
-    select(PresentationRecord)
+    select(*(_TABLE.c[field.name] for field in fields(Shown)))
     .where(
-        PresentationRecord.session_id == bindparam("session_id"),
-        PresentationRecord.trial_index >= bindparam("first"),
-        PresentationRecord.trial_index < bindparam("stop"),
+        _TABLE.c.session_id == bindparam("session_id"),
+        _TABLE.c.trial_index >= bindparam("first"),
+        _TABLE.c.trial_index < bindparam("stop"),
     )
-    .order_by(PresentationRecord.trial_index)
+    .order_by(_TABLE.c.trial_index)
 )
 
 
-def open_presentations(
-    db: Session, record: SessionRecord, *, most: int
-) -> list[PresentationRecord]:
+def open_presentations(db: Session, record: SessionRecord, *, most: int) -> list[Shown]:
     """Return the open presentation and those after it, up to ``most``."""
     span = {
         "session_id": record.session_id,
         "first": record.position,
         "stop": record.position + most,
     }
-    return list(db.scalars(_OPEN, span))
+    # Past the unit of work, which takes longer than the statement.
+    return [Shown(*row) for row in db.connection().execute(_OPEN, span)]
 
 
-def is_correct(study: Study, shown: PresentationRecord, chosen: str) -> bool:
+def is_correct(study: Study, shown: Shown, chosen: str) -> bool:
     """Whether the chosen row is the right one."""
-    return correct_row(study.trials[shown.trial_id], shown.presentation) == chosen
+    return correct_row(study.trials[shown.trial_id], presentation_of(shown)) == chosen

@@ -143,6 +143,47 @@ def response_table(
     return checked(table, RESPONSES, "the database")
 
 
+def judged_tables(db: Session, number: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return what the criteria of exclusion look at, of one session.
+
+    Somebody waits for the verdict: these are a few columns of the tables above, without
+    what the whole study has to be read for.
+
+    Returns
+    -------
+    tuple of DataFrame
+        The session's answers in order, and the session in one row.
+    """
+    query = (
+        select(
+            AnswerRecord.session_id,
+            PresentationRecord.kind,
+            AnswerRecord.correct,
+            AnswerRecord.chosen_query,
+            PresentationRecord.upper_query,
+            AnswerRecord.rt_ms,
+        )
+        .join(AnswerRecord.presentation)
+        .join(SessionRecord, SessionRecord.session_id == AnswerRecord.session_id)
+        .where(SessionRecord.number == number)
+        .order_by(AnswerRecord.trial_index)
+    )
+    responses = pd.DataFrame(
+        db.execute(query).all(), columns=[one.key for one in query.selected_columns]
+    )
+    record = db.scalars(_chosen(select(SessionRecord), [number], test_runs=True)).one()
+    session = {
+        "session_id": record.session_id,
+        "status": record.status,
+        "n_practice_rounds": record.practice_round,
+        "total_time_s": _seconds(record.total_time_ms),
+        "instruction_time_s": _seconds(record.instruction_time_ms),
+        "n_focus_losses": record.n_focus_losses,
+        "multi_participation": record.multi_participation,
+    }
+    return responses, pd.DataFrame([session])
+
+
 def shown_images(db: Session, study: Study, *, test_runs: bool = True) -> pd.DataFrame:
     """Return the image ids of every answered presentation, as they were shown.
 

@@ -13,8 +13,10 @@ from experiment_server.cell_order import sent_cells
 from experiment_server.flow import AFTER_ALL_ANSWERS, ENDS, Screen
 from experiment_server.ledger import has_expired, screen_of
 from experiment_server.presentations import (
+    Shown,
     example_presentation,
     open_presentations,
+    presentation_of,
     shown_order,
 )
 from experiment_server.tables import AnswerRecord, PresentationRecord, SessionRecord
@@ -38,19 +40,19 @@ def state_of(
     study: Study,
     record: SessionRecord,
     now: datetime,
-    coming: Sequence[PresentationRecord] | None = None,
+    coming: Sequence[Shown] | None = None,
 ) -> messages.State:
     """Return the state of a session as its client may know it.
 
     Parameters
     ----------
-    coming : sequence of PresentationRecord or None
+    coming : sequence of Shown or None
         The open presentation and those after it, where they were looked up already.
     """
     screen = present_screen(record, now)
     ahead = _ahead(db, record, screen, coming)
     trials = [
-        trial_reply(study, record, one.presentation, one.image, one.trial_index)
+        trial_reply(study, record, presentation_of(one), one.image, one.trial_index)
         for one in ahead[: _n_before_screen(study, record, screen)]
     ]
     trial = trials.pop(0) if screen == "trial" else None
@@ -145,8 +147,8 @@ def _ahead(
     db: Session,
     record: SessionRecord,
     screen: Screen,
-    coming: Sequence[PresentationRecord] | None,
-) -> Sequence[PresentationRecord]:
+    coming: Sequence[Shown] | None,
+) -> Sequence[Shown]:
     if screen not in WITH_IMAGES:
         return []
     most = 1 + N_AHEAD if screen == "trial" else N_AHEAD

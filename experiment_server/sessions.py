@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import uuid4
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import Connection, bindparam, select
 from sqlalchemy.orm import Session
 
 from data.exclusion import ExclusionCriteria
@@ -27,6 +27,7 @@ from experiment_server.ledger import (
 from experiment_server.messages import Join, Resume, Window
 from experiment_server.presentations import image_name, session_rng
 from experiment_server.refusals import Refusal
+from experiment_server.session_rows import locked_session
 from experiment_server.settings import ServerSettings
 from experiment_server.tables import (
     IdentityRecord,
@@ -37,10 +38,8 @@ from experiment_server.tables import (
     TokenRecord,
 )
 
-_LOCKED = (
-    select(SessionRecord)
-    .where(SessionRecord.session_id == bindparam("session_id"))
-    .with_for_update()
+_VISIT = select(TokenRecord.session_id, TokenRecord.visit).where(
+    TokenRecord.sha256 == bindparam("sha256")
 )
 
 _MOST_VISITS = 20_000
@@ -272,7 +271,7 @@ def hash_of(secret_text: str) -> str:
     return hashlib.sha256(secret_text.encode()).hexdigest()
 
 
-def visit_of(db: Session, token: str) -> tuple[str, int]:
+def visit_of(connection: Connection, token: str) -> tuple[str, int]:
     """Return the session id that a token belongs to, and the number of its visit.
 
     Raises
@@ -280,8 +279,7 @@ def visit_of(db: Session, token: str) -> tuple[str, int]:
     Refusal
         No session has this token.
     """
-    query = select(TokenRecord.session_id, TokenRecord.visit)
-    found = db.execute(query.where(TokenRecord.sha256 == hash_of(token))).first()
+    found = connection.execute(_VISIT, {"sha256": hash_of(token)}).first()
     if found is None:
         raise Refusal(
             "unknown-session",
@@ -298,7 +296,7 @@ def session_of(db: Session, token: str) -> SessionRecord:
     Refusal
         No session has this token, or it is an older visit's.
     """
-    session_id, visit = visit_of(db, token)
+    session_id, visit = visit_of(db.connection(), token)
     query = select(SessionRecord).where(SessionRecord.session_id == session_id)
     record = db.scalars(query).one()
     if visit != record.visit:
@@ -330,8 +328,10 @@ def any_visit(
     """
     session_id, visit = _known_visit(host, token)
     for was_renewed in (False, True):
-        with host.database.write() as db:
-            record = _locked(db, session_id)
+        with (
+            host.database.write() as db,
+            locked_session(db, session_id) as record,
+        ):
             if was_renewed or not has_expired(record, host.now()):
                 yield db, record, visit
                 return
@@ -349,16 +349,12 @@ def _known_visit(host: Host, token: str) -> tuple[str, int]:
     key = hash_of(token)
     known = host.visits.get(key)
     if known is None:
-        with host.database.read() as db:
-            known = visit_of(db, token)
+        with host.database.glance() as connection:
+            known = visit_of(connection, token)
         if len(host.visits) >= _MOST_VISITS:
             host.visits.clear()
         host.visits[key] = known
     return known
-
-
-def _locked(db: Session, session_id: str) -> SessionRecord:
-    return db.scalars(_LOCKED, {"session_id": session_id}).one()
 
 
 def _renewed(host: Host, session_id: str) -> bool:
@@ -366,7 +362,8 @@ def _renewed(host: Host, session_id: str) -> bool:
     with host.database.write() as db:
         # The ledger comes first, as it does for those who join.
         lock_ledger(db)
-        return _goes_on(host, db, _locked(db, session_id))
+        with locked_session(db, session_id) as record:
+            return _goes_on(host, db, record)
 
 
 def _goes_on(host: Host, db: Session, record: SessionRecord) -> bool:

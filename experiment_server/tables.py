@@ -20,8 +20,6 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import TypeDecorator
 
-from data.studies import Presentation
-
 
 class UtcTime(TypeDecorator[datetime]):
     """A moment in UTC, also where the database keeps no time zone."""
@@ -262,15 +260,6 @@ class PresentationRecord(Base):
     answer: Mapped["AnswerRecord | None"] = relationship(
         back_populates="presentation", lazy="raise"
     )
-
-    @property
-    def presentation(self) -> Presentation:
-        """The presentation in the contract's words."""
-        return Presentation(
-            trial_id=self.trial_id,
-            positive_side=self.positive_side,  # type: ignore[arg-type]
-            upper_query=self.upper_query,  # type: ignore[arg-type]
-        )
 
 
 class AnswerRecord(Base):

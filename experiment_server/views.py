@@ -15,6 +15,7 @@ from experiment_server import messages, steps
 from experiment_server.answers import record_answer
 from experiment_server.completion import judge_complete
 from experiment_server.images import image_bytes, sent_image
+from experiment_server.presentations import Shown
 from experiment_server.refusals import Refusal
 from experiment_server.screens import state_of
 from experiment_server.sessions import (
@@ -25,7 +26,7 @@ from experiment_server.sessions import (
     resume,
     session_of,
 )
-from experiment_server.tables import PresentationRecord, SessionRecord
+from experiment_server.tables import SessionRecord
 
 _BEARER: list[dict[str, list[Any]]] = [{"token": []}]
 _Responses = dict[str | int | HTTPStatus, type[BaseModel] | dict[Any, Any] | None]
@@ -69,7 +70,7 @@ def present_state(token: str) -> messages.State:
 def _state(
     db: Session,
     record: SessionRecord,
-    coming: Sequence[PresentationRecord] | None = None,
+    coming: Sequence[Shown] | None = None,
 ) -> messages.State:
     db.flush()
     return state_of(db, host().study, record, host().now(), coming)
@@ -207,7 +208,7 @@ def _judge(number: int | None = None) -> None:
     """Judge what is complete; a request succeeds whether or not this does."""
     here = host()
     try:
-        judge_complete(here.study, here.database, here.criteria, number)
+        judge_complete(here.database, here.criteria, number)
     except (SQLAlchemyError, ProjectError):
         current_app.logger.exception("A session was not judged; the next start will.")
 
@@ -260,8 +261,7 @@ def post_withdraw(body: messages.Withdraw) -> _Json:
 )
 def get_image(path: messages.ImagePath) -> Response:
     """Send a trial's image while its session may see it."""
-    with host().database.read() as db:
-        found = sent_image(db, host().study, path.image, host().now())
+    found = sent_image(host().database, host().study, path.image, host().now())
     if found is None:
         raise Refusal("not-found", "There is no such image now.")
     # Without a file's time, name or tag: they could differ between kinds of trials.

@@ -11,6 +11,7 @@ from sqlalchemy import select
 from benchmarks.attacker.traffic import truth
 from data.studies import StudyTrial, correct_row, n_cells
 from experiment_server import cell_order, images
+from experiment_server.presentations import presentation_of
 from experiment_server.sessions import Host
 from experiment_server.tables import PresentationRecord, SessionRecord
 
@@ -80,7 +81,7 @@ def telling_names(app: Flask) -> None:
     with host.database.write() as db:
         for shown in db.scalars(select(PresentationRecord)):
             trial = host.study.trials[shown.trial_id]
-            is_upper = correct_row(trial, shown.presentation) == "upper"
+            is_upper = correct_row(trial, presentation_of(shown)) == "upper"
             shown.image = "zA"[is_upper] + shown.image[1:]
 
 

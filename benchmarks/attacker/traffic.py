@@ -11,6 +11,7 @@ import httpx
 from flask import Flask
 
 from data.studies import Study, correct_row
+from experiment_server.presentations import presentation_of
 from experiment_server.sessions import Host
 from experiment_server.tables import PresentationRecord
 
@@ -67,7 +68,7 @@ def truth(app: Flask, url: str) -> tuple[PresentationRecord, bool]:
         )
         db.expunge(shown)
     trial = host.study.trials[shown.trial_id]
-    return shown, correct_row(trial, shown.presentation) == "upper"
+    return shown, correct_row(trial, presentation_of(shown)) == "upper"
 
 
 class Eavesdropper:

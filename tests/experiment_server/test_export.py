@@ -162,7 +162,7 @@ def test_the_explanations_order_differs_between_trials(serve):
     orders = {tuple(one["positive"]) for one in drawn}
     assert len(orders) == 20
     assert {order[0] for order in orders} == {0}
-    assert all(one["negative"] == [] for one in drawn)
+    assert all(one["negative"] == () for one in drawn)
 
 
 def test_a_session_that_was_left_is_exported_as_timed_out(serve, clock):

@@ -229,5 +229,5 @@ def test_a_session_is_judged_once(serve):
     before = verdicts(served)
     host = one.client.application.extensions["unitscope"]
     for _ in range(2):
-        completion.judge_complete(host.study, host.database, host.criteria, 1)
+        completion.judge_complete(host.database, host.criteria, 1)
     assert verdicts(served) == before

@@ -23,6 +23,7 @@ from sqlalchemy import delete, select
 from data.studies import correct_row, read_study
 from experiment_server.flow import AFTER_ALL_ANSWERS, ENDS, TRANSITIONS
 from experiment_server.ledger import has_expired
+from experiment_server.presentations import presentation_of
 from experiment_server.serve_command import CRITERIA
 from experiment_server.sessions import hash_of
 from experiment_server.settings import ServerSettings
@@ -212,7 +213,8 @@ class Sessions(RuleBasedStateMachine):
         with self.served.database.read() as db:
             query = select(PresentationRecord).where(PresentationRecord.image == name)
             shown = db.scalars(query).one()
-            return correct_row(self.study.trials[shown.trial_id], shown.presentation)
+            trial = self.study.trials[shown.trial_id]
+            return correct_row(trial, presentation_of(shown))
 
     def send(self, page, name, body):
         reply = self.post(f"session/{name}", body, page)
@@ -301,7 +303,7 @@ class Sessions(RuleBasedStateMachine):
 
     def row(self, db, answer):
         place = answer.session_id, answer.trial_index
-        shown = db.get_one(PresentationRecord, place).presentation
+        shown = presentation_of(db.get_one(PresentationRecord, place))
         rows = {shown.shown(row): row for row in ("upper", "lower")}
         return rows[answer.chosen_query]
 

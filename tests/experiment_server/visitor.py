@@ -9,6 +9,7 @@ from werkzeug.serving import make_server
 
 from data.studies import correct_row
 from experiment_server.app import create_app
+from experiment_server.presentations import presentation_of
 from experiment_server.serve_command import CRITERIA
 from experiment_server.settings import ServerSettings
 from experiment_server.tables import AnswerRecord, PresentationRecord, SessionRecord
@@ -43,7 +44,8 @@ class Site:
         newest = self.sessions()[-1].session_id
         with self.database.read() as db:
             shown = db.get(PresentationRecord, (newest, sequence))
-            return correct_row(self.study.trials[shown.trial_id], shown.presentation)
+            trial = self.study.trials[shown.trial_id]
+            return correct_row(trial, presentation_of(shown))
 
 
 @contextmanager
