@@ -6,7 +6,7 @@ from hashlib import blake2b
 from data.studies import Cells, StudyTrial, n_cells
 from experiment_server.tables import SessionRecord
 
-_N_KEPT = 16_384
+_N_KEPT = 4096
 """Orders that are kept: each is asked for with its image and with three replies."""
 
 

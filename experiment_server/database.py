@@ -23,6 +23,15 @@ _MOST_CONNECTIONS = 32
 """Kept for each process; a thread of a server needs one."""
 
 
+_PRAGMAS = (
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "foreign_keys=ON",
+    # kB of pages that each connection keeps; the system keeps the file's anyway.
+    "cache_size=-512",
+)
+
+
 class Database:
     """A study's database; the only ways into it are these three methods."""
 
@@ -115,7 +124,7 @@ def _checked_url(text: str) -> URL:
 def _set_up_sqlite(connection: Any, record: object) -> None:
     # Python's own transaction handling is off: _begin_sqlite begins them.
     connection.isolation_level = None
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+    for pragma in _PRAGMAS:
         connection.execute(f"PRAGMA {pragma}").fetchall()
 
 

@@ -23,7 +23,7 @@ from data.studies import (
 )
 from experiment_server.tables import PresentationRecord, SessionRecord
 
-_N_KEPT = 16_384
+_N_KEPT = 4096
 """Orders of explanations that are kept: each is asked for with three replies."""
 
 

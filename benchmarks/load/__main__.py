@@ -322,7 +322,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--starts-per-s", type=float, default=25.0, help="sessions that begin"
     )
     parser.add_argument(
-        "--settle", type=float, default=5.0, help="seconds before it is measured"
+        "--settle", type=float, default=20.0, help="seconds before it is measured"
     )
     parser.add_argument(
         "--ramp-to", type=int, default=3000, help="most sessions; 0 for no ramp"
