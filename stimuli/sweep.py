@@ -23,6 +23,7 @@ from data.sweeps import (
     LAYER_TYPES,
     LAYERS,
     NETWORKS,
+    SCORING,
     VERSION,
     Sweep,
     SweepNetwork,
@@ -106,11 +107,16 @@ def state_of(run: Run) -> str:
 
 
 def _made(run: Run) -> dict[str, Any] | None:
+    settings, own = _state(run)
+    return own if settings == run.settings else None
+
+
+def _state(run: Run) -> tuple[Mapping[str, Any] | None, dict[str, Any]]:
     path = Path(run.folder) / "run.json"
     if not path.exists():
-        return None
+        return None, {}
     header, own = read_header(path, format="sweep-run", versions=(VERSION,))
-    return own if header.config == run.settings else None
+    return header.config, own
 
 
 def run_network(run: Run, *, retry: bool = False) -> str:
@@ -157,11 +163,19 @@ def _alone(folder: Path) -> Iterator[int]:
 
 
 def _start_anew(run: Run) -> None:
+    """Remove what other settings made; tasks stay where only the scoring changed."""
     folder = Path(run.folder)
-    for step in STEPS:
-        shutil.rmtree(folder / step, ignore_errors=True)
-    for name in ("recording.unfinished.npz", "log.txt", "seconds.json"):
-        (folder / name).unlink(missing_ok=True)
+    before, now = _state(run)[0], run.settings
+    if before is not None and all(
+        before.get(one) == now.get(one)
+        for one in (before.keys() | now.keys()) - set(SCORING)
+    ):
+        shutil.rmtree(folder / "scores", ignore_errors=True)
+    else:
+        for step in STEPS:
+            shutil.rmtree(folder / step, ignore_errors=True)
+        for name in ("recording.unfinished.npz", "log.txt", "seconds.json"):
+            (folder / name).unlink(missing_ok=True)
     _write_state(run, "pending", None)
 
 

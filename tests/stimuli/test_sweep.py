@@ -5,16 +5,19 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 
 from data.errors import DataContractError
 from data.files import folder_hash, read_json
 from data.sweeps import read_sweep, read_sweep_file
 from stimuli import sweep as sweep_module
 from stimuli.sweep_command import main
-from tests.stimuli.toy import image_set_of, save_pictures
+from tests.conftest import ROOT
+from tests.stimuli.toy import image_set_of, save_pictures, toy_module
 from tests.stimuli.workers import Killer
 
 TOP = """
@@ -113,6 +116,119 @@ def test_other_settings_make_a_network_pending(finished, place):
             for one in sweep.networks
         ]
         assert [sweep_module.state_of(run) for run in runs] == states
+
+
+CHANGING = """
+import torch
+from tests.stimuli.toy import toy_module, toy_preprocess
+
+
+def net():
+    return toy_module(), toy_preprocess
+
+
+class Encoder:
+    n_features, batch_size, config = 4, 8, {}
+
+    def embed(self, images):
+        rows = [[*image.resize((1, 1)).getpixel((0, 0)), 9.0] for image in images]
+        return torch.nn.functional.normalize(torch.tensor(rows)).numpy()
+
+
+def encoder():
+    return Encoder()
+"""
+
+
+@pytest.fixture
+def changing(place, tmp_path, monkeypatch):
+    """A sweep whose network, encoder and weights are files that may change."""
+    for name in ("a_network", "an_encoder"):
+        (tmp_path / f"{name}.py").write_text(CHANGING)
+    torch.save(toy_module().state_dict(), tmp_path / "net.pt")
+    (tmp_path / "encoder.pt").write_text("weights")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    top = TOP.replace("efficientnet-lite0", "an_encoder:encoder")
+    top = top.replace("pictures-set", str(place / "pictures-set"))
+    top += 'encoder_weights = "encoder.pt"\n'
+    network = '\n[[network]]\nnetwork = "a_network:net"\nweights = "net.pt"\n'
+    path = tmp_path / "models.toml"
+    path.write_text(top + network)
+    return path
+
+
+def state_of(path):
+    sweep = read_sweep_file(path)
+    out = path.parent / "out"
+    run = sweep_module.planned(sweep, sweep.networks[0], out, fingerprint="images")
+    return sweep_module.state_of(run), run
+
+
+@pytest.mark.parametrize(
+    "name", ["a_network.py", "an_encoder.py", "net.pt", "encoder.pt"]
+)
+def test_a_file_that_a_network_or_the_encoder_is_made_of_makes_it_pending(
+    changing, name
+):
+    run = state_of(changing)[1]
+    Path(run.folder).mkdir(parents=True)
+    sweep_module._write_state(run, "done", None)
+    assert state_of(changing)[0] == "done"
+    with (changing.parent / name).open("ab") as file:
+        file.write(b"\n# changed\n")
+    assert state_of(changing)[0] == "pending"
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [("an_encoder.py", ["recording", "tasks"]), ("a_network.py", []), ("net.pt", [])],
+)
+def test_another_encoder_leaves_recordings_and_tasks_and_another_network_nothing(
+    changing, name, kept
+):
+    run = state_of(changing)[1]
+    for step in sweep_module.STEPS:
+        (Path(run.folder) / step).mkdir(parents=True)
+    sweep_module._write_state(run, "done", None)
+    with (changing.parent / name).open("ab") as file:
+        file.write(b"\n# changed\n")
+    changed = state_of(changing)[1]
+    sweep_module._start_anew(changed)
+    found = [one for one in sweep_module.STEPS if (Path(run.folder) / one).exists()]
+    assert found == kept
+    assert state_of(changing)[0] == "pending"
+
+
+def test_a_sweep_that_was_made_before_sources_were_looked_at_stands(finished):
+    assert not {"encoder_weights", "encoder_source"} & set(
+        read_json(finished[1] / "runs" / "toy" / "run.json")["config"]
+    )
+
+
+@pytest.mark.slow
+def test_a_network_whose_code_changed_is_recorded_anew(changing, place):
+    path = changing
+    path.write_text(path.read_text().replace('encoder_weights = "encoder.pt"\n', ""))
+    words = ["sweep", *arguments(place, path, path.parent / "out")]
+
+    def swept():
+        run = [sys.executable, "-m", "unitscope", *words]
+        where = os.environ | {"PYTHONPATH": str(ROOT)}
+        subprocess.run(run, check=True, cwd=path.parent, env=where, capture_output=True)
+        own = path.parent / "out" / "runs" / "net"
+        return folder_hash(own / "recording"), folder_hash(own / "scores")
+
+    before = swept()
+    assert swept() == before
+    code = path.parent / "a_network.py"
+    text = (
+        code.read_text() + "\n\ndef other(image):\n    return -toy_preprocess(image)\n"
+    )
+    code.write_text(text.replace("toy_module(), toy_preprocess", "toy_module(), other"))
+    after = swept()
+    assert after[0] != before[0]
+    assert after[1] != before[1]
 
 
 @pytest.mark.slow
