@@ -133,6 +133,7 @@ def run_network(run: Run, *, retry: bool = False) -> str:
     folder = Path(run.folder)
     folder.mkdir(parents=True, exist_ok=True)
     with _alone(folder) as lock:
+        _remove_half_written(folder)
         made = _made(run)
         if made is None:
             _start_anew(run)
@@ -160,6 +161,16 @@ def _alone(folder: Path) -> Iterator[int]:
     with (folder / "lock").open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield file.fileno()
+
+
+def _remove_half_written(folder: Path) -> None:
+    """Remove what killed processes left; whoever has the lock is the only writer."""
+    patterns = [".*.part", *(f".{step}.*" for step in STEPS)]
+    for one in {one for pattern in patterns for one in folder.glob(pattern)}:
+        if one.is_dir():
+            shutil.rmtree(one)
+        else:
+            one.unlink()
 
 
 def _start_anew(run: Run) -> None:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from tests.kills.networks import LAYERS, START_LAYERS
@@ -14,6 +15,7 @@ from tests.stimuli.toy import image_set_of, save_pictures
 ROOT = Path(__file__).resolve().parent.parent.parent
 NETWORK = ("--network", "tests.kills.networks:small", "--layers", LAYERS)
 START = ("--network", "tests.kills.networks:start", "--layers", START_LAYERS)
+CLUSTER = ("--cluster", "local:2")
 ENCODER = "tests.kills.networks:stem"
 MAY_DIFFER = {
     "log.txt": "what the commands of a sweep said, over all its runs",
@@ -42,6 +44,8 @@ class Part:
         Fills the folder of the output with what stands before the command runs.
     compared : tuple of str
         Patterns of the files that are compared; by default all.
+    alone : callable, optional
+        Words of the same work without a cluster, which must give the same bytes.
     """
 
     name: str
@@ -49,6 +53,7 @@ class Part:
     begun: dict[str, str]
     prepare: Callable[[Path], object] = field(default=lambda out: None)
     compared: tuple[str, ...] = ("**/*",)
+    alone: Callable[[Path], list[str]] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,13 +101,16 @@ class Given:
         self.place, self.sizes = place, sizes
         self.images = self._image_set("few", sizes.n_images)
         self.many = self._image_set("many", sizes.n_cluster_images)
-        log = place / "log.txt"
+
+    @cached_property
+    def tasks(self) -> Path:
+        """Tasks of a recording; the features of their images stand beside."""
+        place, log = self.place, self.place / "log.txt"
         _done(self.record(place), log)
-        drawn = ["--n-tasks", "3", "--n-explanations", "9"]
-        tasks = ["tasks", str(place / "recording"), *drawn]
-        _done([*tasks, "--out", str(place / "tasks")], log)
-        _done(self.score(place), log)
-        shutil.rmtree(place / "scores")
+        words = ["tasks", str(place / "recording"), "--out", str(place / "tasks")]
+        _done([*words, "--n-tasks", "3", "--n-explanations", "9"], log)
+        _done(self._score(place, place / "tasks"), log)
+        return place / "tasks"
 
     def _image_set(self, name: str, n_images: int) -> Path:
         image_set_of(save_pictures(self.place / name, n_images))
@@ -113,16 +121,22 @@ class Given:
         options = ["--images", str(self.images), "--checkpoint-minutes", "0"]
         return self._record(out, *NETWORK, *options)
 
+    def record_many(self, out: Path, *more: str) -> list[str]:
+        """Return the words of a longer recording of a smaller network."""
+        return self._record(out, *START, "--images", str(self.many), *more)
+
     def record_on_cluster(self, out: Path) -> list[str]:
-        options = ["--images", str(self.many), "--cluster", "local:2"]
-        return self._record(out, *START, *options, "--shard-images", "256")
+        return self.record_many(out, *CLUSTER, "--shard-images", "256")
 
     def _record(self, out: Path, *options: str) -> list[str]:
         end = ["--n-extremes", "30", "--out", str(out / "recording")]
         return ["record", *options, *end]
 
     def score(self, out: Path) -> list[str]:
-        words = ["score", str(self.place / "tasks"), "--images", str(self.images)]
+        return self._score(out, self.tasks)
+
+    def _score(self, out: Path, tasks: Path) -> list[str]:
+        words = ["score", str(tasks), "--images", str(self.images)]
         words += ["--encoder", ENCODER, "--features", str(out / "features")]
         return [*words, "--out", str(out / "scores")]
 
@@ -139,8 +153,12 @@ class Given:
         features = ["--features", str(out / "features")]
         return ["sweep", str(path), "--out", str(out / "sweep"), *features, *more]
 
+    def sweep_on_cluster(self, out: Path) -> list[str]:
+        return self.sweep(out, *CLUSTER)
+
     def stored_features(self, out: Path) -> None:
         """Put features in place, but for the lock that tells that they were read."""
+        assert self.tasks.exists()
         no_lock = shutil.ignore_patterns(".lock")
         shutil.copytree(self.place / "features", out / "features", ignore=no_lock)
 
@@ -169,13 +187,15 @@ def parts(given: Given) -> dict[str, Part]:
             name="record on a cluster",
             words=given.record_on_cluster,
             begun={"all": "", "command": "", "worker": "recording.shards/*.npz"},
+            alone=given.record_many,
         ),
         Part(
             name="sweep on a cluster",
-            words=lambda out: given.sweep(out, "--cluster", "local:2"),
+            words=given.sweep_on_cluster,
             begun={one: "sweep/runs/*/lock" for one in ("all", "command", "worker")},
             # Rows of the store come in the order in which networks ask for them.
             compared=("sweep/**/*",),
+            alone=given.sweep,
         ),
     ]
     return {one.name: one for one in found}

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -72,7 +72,7 @@ class Point:
 
 
 def undisturbed(part: Part, out: Path) -> Undisturbed:
-    """Run a part's command to its end."""
+    """Run a part's command to its end, and once more without a cluster."""
     process = _started(part, out)
     begun = time.monotonic()
     seen: dict[str, float] = {}
@@ -84,10 +84,20 @@ def undisturbed(part: Part, out: Path) -> Undisturbed:
     total = time.monotonic() - begun
     if process.returncode != 0 or seen.keys() != part.begun.keys():
         raise RuntimeError(f"{part.name} did not run: {_said(out)}")
-    return Undisturbed(
-        seconds={way: (first, total) for way, first in seen.items()},
-        contents=contents(part, out)[0],
-    )
+    found = contents(part, out)[0]
+    if part.alone and found != expected(part, out.with_name(f"{out.name}-alone")):
+        raise RuntimeError(f"{part.name} gives other bytes than without a cluster")
+    seconds = {way: (first, total) for way, first in seen.items()}
+    return Undisturbed(seconds=seconds, contents=found)
+
+
+def expected(part: Part, out: Path) -> dict[str, str]:
+    """Return what a part's command must give: each file's hash."""
+    part = replace(part, words=part.alone or part.words)
+    process = _started(part, out)
+    if process.wait() != 0:
+        raise RuntimeError(f"{part.name} did not run: {_said(out)}")
+    return contents(part, out)[0]
 
 
 def killed(

@@ -1,10 +1,8 @@
 """A sweep runs many networks, keeps failures, and goes on where it was stopped."""
 
 import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pandas as pd
@@ -18,7 +16,6 @@ from stimuli import sweep as sweep_module
 from stimuli.sweep_command import main
 from tests.conftest import ROOT
 from tests.stimuli.toy import image_set_of, save_pictures, toy_module
-from tests.stimuli.workers import Killer
 
 TOP = """
 images = "pictures-set"
@@ -200,6 +197,16 @@ def test_another_encoder_leaves_recordings_and_tasks_and_another_network_nothing
     assert state_of(changing)[0] == "pending"
 
 
+def test_what_a_killed_step_left_half_written_is_removed(changing):
+    folder = Path(state_of(changing)[1].folder)
+    (folder / ".recording.x1").mkdir(parents=True)
+    (folder / ".recording.x1" / "extremes.npz").write_text("half")
+    (folder / ".recording.unfinished.npz.7.part").write_text("half")
+    (folder / "lock").touch()
+    sweep_module._remove_half_written(folder)
+    assert [one.name for one in folder.iterdir()] == ["lock"]
+
+
 def test_a_sweep_that_was_made_before_sources_were_looked_at_stands(finished):
     assert not {"encoder_weights", "encoder_source"} & set(
         read_json(finished[1] / "runs" / "toy" / "run.json")["config"]
@@ -229,44 +236,6 @@ def test_a_network_whose_code_changed_is_recorded_anew(changing, place):
     after = swept()
     assert after[0] != before[0]
     assert after[1] != before[1]
-
-
-@pytest.mark.slow
-def test_a_killed_sweep_goes_on_to_the_same_bytes(place, rng):
-    path = models(place, TOY, "killed")
-    assert main(arguments(place, path, place / "plain")) == 0
-    words = arguments(place, path, place / "out")
-    for _ in range(3):
-        process = subprocess.Popen(
-            [sys.executable, "-m", "unitscope", "sweep", *words],
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        time.sleep(rng.uniform(3, 9))
-        # Once with its steps, else alone: then a step lives on beside the next sweep.
-        if rng.random() < 0.5:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.kill()
-        process.wait()
-    assert main(words) == 0
-    assert results_of(place / "out") == results_of(place / "plain")
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::ResourceWarning")
-def test_networks_on_a_cluster_whose_workers_are_killed_end_the_same(place, rng):
-    path = models(place, TOY + TOY + 'name = "toy2"\n', "cluster")
-    assert main(arguments(place, path, place / "here")) == 0
-    killer = Killer(rng, n_kills=2, begun=place / "there" / "runs")
-    killer.start()
-    try:
-        words = arguments(place, path, place / "there")
-        assert main([*words, "--cluster", "local:2"]) == 0
-    finally:
-        killer.over.set()
-        killer.join()
-    assert killer.n_killed > 0
-    assert results_of(place / "there") == results_of(place / "here")
 
 
 def test_checkpoints_are_networks_of_their_own(place):
