@@ -72,8 +72,9 @@ def _run(arguments: argparse.Namespace) -> int:
         line = bar.add_task("making ready", total=n_kills)
 
         def advance(outcome: Outcome) -> None:
-            bar.advance(line)
             outcomes[outcome.part] = outcome
+            n_done = sum(len(one.points) for one in outcomes.values())
+            bar.update(line, completed=n_done)
             _write(arguments, outcomes, time.monotonic() - begun)
 
         found = parts(Given(Path(folder) / "given", Sizes()))
@@ -106,12 +107,12 @@ def _write(
 
 def _tell(outcomes: list[Outcome], path: Path) -> None:
     console = Console(width=100)
-    table = Table("part", "killed", "undisturbed s", "kills", "same bytes")
+    table = Table("part", "killed", "undisturbed s", "kills", "in a row", "same bytes")
     for one in outcomes:
         ways = ", ".join(one.summary["ways"])
         seconds = f"{one.summary['undisturbed_s']:.1f}"
-        n_points = len(one.points)
-        table.add_row(one.part, ways, seconds, str(n_points), str(one.n_equal))
+        counts = (len(one.points), one.in_a_row, one.n_equal)
+        table.add_row(one.part, ways, seconds, *map(str, counts))
     console.print(table)
     for one in outcomes:
         for point in one.points:

@@ -44,6 +44,8 @@ class Part:
         Fills the folder of the output with what stands before the command runs.
     compared : tuple of str
         Patterns of the files that are compared; by default all.
+    in_a_row : int
+        Kills before a run is let end, where a run is long.
     alone : callable, optional
         Words of the same work without a cluster, which must give the same bytes.
     """
@@ -53,6 +55,7 @@ class Part:
     begun: dict[str, str]
     prepare: Callable[[Path], object] = field(default=lambda out: None)
     compared: tuple[str, ...] = ("**/*",)
+    in_a_row: int = 1
     alone: Callable[[Path], list[str]] | None = None
 
 
@@ -182,6 +185,7 @@ def parts(given: Given) -> dict[str, Part]:
             name="sweep",
             words=given.sweep,
             begun={"all": "sweep/runs/*/lock", "command": "sweep/runs/*/lock"},
+            in_a_row=5,
         ),
         Part(
             name="record on a cluster",
@@ -195,6 +199,7 @@ def parts(given: Given) -> dict[str, Part]:
             begun={one: "sweep/runs/*/lock" for one in ("all", "command", "worker")},
             # Rows of the store come in the order in which networks ask for them.
             compared=("sweep/**/*",),
+            in_a_row=5,
             alone=given.sweep,
         ),
     ]

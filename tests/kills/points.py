@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -101,35 +102,56 @@ def expected(part: Part, out: Path) -> dict[str, str]:
 
 
 def killed(
-    part: Part, usual: Undisturbed, out: Path, point: Point, rng: np.random.Generator
+    part: Part,
+    usual: Undisturbed,
+    out: Path,
+    points: Sequence[Point],
+    rng: np.random.Generator,
 ) -> None:
-    """Kill a run at a moment, call the command again, and compare.
+    """Kill a run at each moment in turn, call it again, and compare what it ends with.
 
-    A run that ends before the moment is run again, and killed after half the time.
+    Where a run ends before its next moment, that one strikes a new run after half the
+    time.
     """
-    first, total = usual.seconds[point.way]
-    point.after_s = point.share * (total - first)
-    while True:
-        own = out / f"try-{point.n_too_late}"
+    for point in points:
+        first, total = usual.seconds[point.way]
+        point.after_s = point.share * (total - first) / part.in_a_row
+    left, n_runs = list(points), 0
+    while left:
+        own = out / f"run-{n_runs}"
+        n_runs += 1
         process = _started(part, own)
-        if _struck(part, own, process, point, rng):
-            break
-        _kill_group(process)
-        point.n_too_late += 1
-        point.after_s /= 2
-        if point.n_too_late == _MOST_TRIES:
-            point.trouble = f"ended {_MOST_TRIES} times before the kill: {_said(own)}"
-            return
+        struck: list[Point] = []
+        while left and _struck(part, own, process, left[0], rng):
+            struck.append(left.pop(0))
+            if struck[-1].way != "worker":
+                process.wait()
+                process = called(part.words(own), _log(own))
+        if left:
+            left[0].n_too_late += 1
+            left[0].after_s /= 2
+            if left[0].n_too_late == _MOST_TRIES:
+                left[0].trouble = f"{_MOST_TRIES} runs ended before it: {_said(own)}"
+                left.pop(0)
+        _compare(part, usual, own, process, struck)
+
+
+def _compare(
+    part: Part,
+    usual: Undisturbed,
+    out: Path,
+    process: subprocess.Popen[bytes],
+    struck: Sequence[Point],
+) -> None:
     try:
-        if point.way != "worker":
-            process.wait()
-            process = called(part.words(own), _log(own))
-        point.trouble = _trouble(process, own)
+        trouble = _trouble(process, out)
     finally:
         _kill_group(process)
-    found, point.left_over = contents(part, own)
+    found, left_over = contents(part, out)
     names = sorted(found.keys() | usual.contents.keys())
-    point.differs = [one for one in names if found.get(one) != usual.contents.get(one)]
+    differs = [one for one in names if found.get(one) != usual.contents.get(one)]
+    for point in struck:
+        point.trouble, point.differs, point.left_over = trouble, differs, left_over
 
 
 def _started(part: Part, out: Path) -> subprocess.Popen[bytes]:

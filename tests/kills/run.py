@@ -17,6 +17,7 @@ class Outcome:
     """What became of a part's kills."""
 
     part: str
+    in_a_row: int
     usual: Undisturbed
     points: list[Point]
 
@@ -38,6 +39,7 @@ class Outcome:
             "undisturbed_s": round(max(s for _, s in self.usual.seconds.values()), 2),
             "n_points": len(self.points),
             "n_equal": self.n_equal,
+            "in_a_row": self.in_a_row,
             "files": len(self.usual.contents),
             "points": [asdict(one) | {"equal": one.equal} for one in self.points],
         }
@@ -46,14 +48,16 @@ class Outcome:
 def drawn_points(part: Part, n_points: int, rng: np.random.Generator) -> list[Point]:
     """Spread moments over a run, a random one in each of its ``n_points`` parts.
 
-    The ways to kill take turns, each with moments from all over the run.
+    The ways to kill take turns, each with moments from all over the run; they come
+    in a random order.
     """
     shares = (np.arange(n_points) + rng.random(n_points)) / n_points
     ways = list(part.begun)
-    return [
+    points = [
         Point(way=ways[number % len(ways)], share=float(round(share, 4)))
         for number, share in enumerate(shares)
     ]
+    return [points[number] for number in rng.permutation(n_points)]
 
 
 def run_part(
@@ -71,12 +75,14 @@ def run_part(
     rng = np.random.default_rng([seed, *part.name.encode()])
     shutil.rmtree(folder, ignore_errors=True)
     usual = undisturbed(part, folder / "undisturbed")
-    outcome = Outcome(part=part.name, usual=usual, points=[])
-    for number, point in enumerate(drawn_points(part, n_points, rng)):
-        own = folder / f"point-{number}"
-        killed(part, usual, own, point, rng)
-        if point.equal:
+    outcome = Outcome(part=part.name, in_a_row=part.in_a_row, usual=usual, points=[])
+    left = drawn_points(part, n_points, rng)
+    while left:
+        own = folder / f"after-{len(outcome.points)}"
+        points, left = left[: part.in_a_row], left[part.in_a_row :]
+        killed(part, usual, own, points, rng)
+        if all(point.equal for point in points):
             shutil.rmtree(own)
-        outcome.points.append(point)
+        outcome.points.extend(points)
         advance(outcome)
     return outcome
