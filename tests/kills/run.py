@@ -23,7 +23,7 @@ class Outcome:
 
     @property
     def n_equal(self) -> int:
-        """How many runs ended with the bytes of an undisturbed one."""
+        """How many kills a run survived, to the bytes of an undisturbed one."""
         return sum(point.equal for point in self.points)
 
     @property
