@@ -89,6 +89,13 @@ coverage: .venv/.installed
 	OMP_NUM_THREADS=1 .venv/bin/python -m analysis.coverage --studies 1000 \
 		--out analysis/coverage.md
 
+.PHONY: kills
+
+# Recordings, features, scores and sweeps, on one machine and on a cluster, are each
+# killed at 20 moments and must end with the same bytes: half an hour, more when busy.
+kills: .venv/.installed
+	.venv/bin/python -m tests.kills --points 20 --out artifacts/kills.json
+
 .PHONY: bench
 
 # What the machine observer costs, beside the plain thing: minutes each. The figures

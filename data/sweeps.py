@@ -3,6 +3,7 @@
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,8 +12,9 @@ import pandera.pandas as pa
 import pydantic
 
 from data.errors import DataContractError
-from data.files import file_hash, whole_file
+from data.files import file_hash, folder_hash, whole_file
 from data.formats import Header, read_header, write_header
+from data.functions import source_hash
 from data.tables import checked, read_csv
 
 VERSION = 1
@@ -188,21 +190,56 @@ class Sweep:
         fingerprint : str
             Of the image set.
         """
-        file = Path(network.weights) if network.weights else None
-        return {
+        own = {
             "images": fingerprint,
             "name": network.name,
             "network": network.network,
-            # A file is its content, wherever it lies.
-            "weights": file_hash(file) if file and file.is_file() else network.weights,
+            "weights": _content(network.weights),
+            "network_source": _source(network.network),
             "layers": network.layers,
             **network.options,
-            "encoder": self.encoder,
-            "tau": self.tau,
+            **self.scoring,
             "n_tasks": self.n_tasks,
             "n_explanations": self.n_explanations,
             "seed": self.seed,
         }
+        return {
+            name: one
+            for name, one in own.items()
+            # Without them, a sweep that was made before they were written stands.
+            if one is not None or name not in _ADDED
+        }
+
+    @cached_property
+    def scoring(self) -> dict[str, Any]:
+        """Those of :meth:`settings` that decide scores alone, not the tasks."""
+        return {
+            "encoder": self.encoder,
+            "encoder_weights": _content(self.encoder_weights),
+            "encoder_source": _source(self.encoder),
+            "tau": self.tau,
+        }
+
+
+_ADDED = ("network_source", "encoder_weights", "encoder_source")
+SCORING = ("encoder", "encoder_weights", "encoder_source", "tau")
+"""Names of :attr:`Sweep.scoring`."""
+
+_PACKAGES = ("timm", "torchvision", "open_clip")
+
+
+def _source(name: str) -> str | None:
+    """Return the hash of the code of a ``module:function``; None for other names."""
+    is_function = ":" in name and name.partition(":")[0] not in _PACKAGES
+    return source_hash(name) if is_function else None
+
+
+def _content(weights: str | None) -> str | None:
+    """Return the hash of a file or folder, wherever it lies; other words as given."""
+    path = Path(weights) if weights else None
+    if path and path.is_file():
+        return file_hash(path)
+    return folder_hash(path) if path and path.is_dir() else weights
 
 
 def read_sweep_file(path: Path) -> Sweep:
@@ -239,11 +276,10 @@ def read_sweep_file(path: Path) -> Sweep:
         one for given in found.network for one in _networks_of(given, found, path)
     )
     _check_names(networks, path)
-    weights = found.encoder_weights
     return Sweep(
         images=path.parent / found.images,
         encoder=found.encoder,
-        encoder_weights=str(path.parent / weights) if weights else None,
+        encoder_weights=_weights(found.encoder_weights, path),
         tau=found.tau,
         n_tasks=found.n_tasks,
         n_explanations=found.n_explanations,

@@ -18,10 +18,17 @@ from data.recordings import Recording, read_recording
 from data.tasks import TaskConfig, TaskSet, draw_tasks
 from mis import sensitivity as analyses
 from mis.encoders import default_tau, load_encoder
-from mis.inputs import check_images, margins_of, pair_features
+from mis.encoders.protocol import by_features
+from mis.inputs import (
+    StoredFeatures,
+    check_images,
+    margin_plan,
+    margins_of,
+    pair_features,
+)
 from mis.score import probabilities
-from mis.sensitivity import Analysis, Margins, MarginsOf, Setting
 from mis.sensitivity_figures import draw
+from mis.sensitivity_setting import Analysis, Margins, MarginsOf, Setting, reference
 from mis.tau_file import given_tau
 
 _MOST_ROWS = 40  # of a table on the page; the CSV has all
@@ -65,6 +72,9 @@ def build_parser() -> argparse.ArgumentParser:
         "--units", type=int, default=500, help="most units, at random (default 500)"
     )
     parser.add_argument(
+        "--device", default="cpu", help="of torch, such as cuda (default cpu)"
+    )
+    parser.add_argument(
         "--formats",
         nargs="+",
         choices=["svg", "pdf", "png"],
@@ -106,7 +116,7 @@ def sensitivity(arguments: argparse.Namespace) -> int:
     if arguments.tau is not None:
         tau, _ = given_tau(arguments.tau)
     probabilities(np.zeros(1), tau=tau)
-    setting = analyses.reference(
+    setting = reference(
         recording,
         config,
         observers[first][0],
@@ -148,7 +158,8 @@ def _observer(
     used: NDArray[np.integer],
 ) -> tuple[MarginsOf, float]:
     """Return the function from tasks to margins under an encoder, and its tau."""
-    encoder = load_encoder(name, weights=arguments.weights)
+    device = arguments.device
+    encoder = load_encoder(name, weights=arguments.weights, device=device)
     stored = pair_features(
         recording.image_ids,
         recording.content,
@@ -160,7 +171,10 @@ def _observer(
     )
 
     def of(tasks: TaskSet) -> Margins:
-        return margins_of(tasks, stored, encoder)
+        plan = None
+        if isinstance(stored, StoredFeatures) and by_features(encoder):
+            plan = margin_plan(tasks, stored, device=device)
+        return margins_of(tasks, stored, encoder, plan=plan)
 
     return of, default_tau(name, encoder)[0]
 

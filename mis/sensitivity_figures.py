@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from data.errors import MissingExtraError
-from mis.sensitivity import Analysis
+from mis.sensitivity_setting import Analysis
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -77,8 +78,10 @@ class Checkpoint:
         return arrays
 
     def remove(self) -> None:
-        """Remove the file, where there is one."""
+        """Remove the file, and what a killed run left of one half-written."""
         self.path.unlink(missing_ok=True)
+        for part in self.path.parent.glob(f".{escape(self.path.name)}.*.part"):
+            part.unlink(missing_ok=True)
 
 
 class Clock:

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from data.errors import DataContractError, MissingExtraError
-from data.functions import named_function
+from data.functions import named_function, source_hash
 from data.images import display_crop
 from data.units import near_names
 from stimuli.package_networks import PACKAGES, load_package_network, load_weights
@@ -107,6 +107,7 @@ def load_network(
     if weights is not None:
         load_weights(module, Path(weights), network)
     config = {"network": network, "preprocess": text}
+    config["source_sha256"] = source_hash(network) or "unknown"
     return _checked(name or network.rpartition(":")[2], module, preprocess, config)
 
 

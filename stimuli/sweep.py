@@ -12,23 +12,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from data.errors import DataContractError
-from data.files import read_json, whole_file, write_json
+from data.files import read_json, write_json
 from data.formats import Header, read_header, software_versions, write_header
-from data.scores import layer_means, read_score_table
 from data.sweeps import (
-    LAYER_TYPES,
     LAYERS,
     NETWORKS,
+    SCORING,
     VERSION,
     Sweep,
     SweepNetwork,
     SweepResults,
     write_sweep,
 )
+from stimuli.sweep_summaries import summaries, summarize
 
 STEPS = ("recording", "tasks", "scores")
 """Folders that the steps of a run write, each named as its header."""
@@ -106,11 +105,16 @@ def state_of(run: Run) -> str:
 
 
 def _made(run: Run) -> dict[str, Any] | None:
+    settings, own = _state(run)
+    return own if settings == run.settings else None
+
+
+def _state(run: Run) -> tuple[Mapping[str, Any] | None, dict[str, Any]]:
     path = Path(run.folder) / "run.json"
     if not path.exists():
-        return None
+        return None, {}
     header, own = read_header(path, format="sweep-run", versions=(VERSION,))
-    return own if header.config == run.settings else None
+    return header.config, own
 
 
 def run_network(run: Run, *, retry: bool = False) -> str:
@@ -127,6 +131,7 @@ def run_network(run: Run, *, retry: bool = False) -> str:
     folder = Path(run.folder)
     folder.mkdir(parents=True, exist_ok=True)
     with _alone(folder) as lock:
+        _remove_half_written(folder)
         made = _made(run)
         if made is None:
             _start_anew(run)
@@ -143,7 +148,7 @@ def run_network(run: Run, *, retry: bool = False) -> str:
                 reason = _reason(folder / "log.txt", step, status)
                 _write_state(run, "failed", reason)
                 return "failed"
-        _summarize(folder)
+        summarize(folder)
         _write_state(run, "done", None)
         return "done"
 
@@ -156,12 +161,30 @@ def _alone(folder: Path) -> Iterator[int]:
         yield file.fileno()
 
 
+def _remove_half_written(folder: Path) -> None:
+    """Remove what killed processes left; whoever has the lock is the only writer."""
+    patterns = [".*.part", *(f".{step}.*" for step in STEPS)]
+    for one in {one for pattern in patterns for one in folder.glob(pattern)}:
+        if one.is_dir():
+            shutil.rmtree(one)
+        else:
+            one.unlink()
+
+
 def _start_anew(run: Run) -> None:
+    """Remove what other settings made; tasks stay where only the scoring changed."""
     folder = Path(run.folder)
-    for step in STEPS:
-        shutil.rmtree(folder / step, ignore_errors=True)
-    for name in ("recording.unfinished.npz", "log.txt", "seconds.json"):
-        (folder / name).unlink(missing_ok=True)
+    before, now = _state(run)[0], run.settings
+    if before is not None and all(
+        before.get(one) == now.get(one)
+        for one in (before.keys() | now.keys()) - set(SCORING)
+    ):
+        shutil.rmtree(folder / "scores", ignore_errors=True)
+    else:
+        for step in STEPS:
+            shutil.rmtree(folder / step, ignore_errors=True)
+        for name in ("recording.unfinished.npz", "log.txt", "seconds.json"):
+            (folder / name).unlink(missing_ok=True)
     _write_state(run, "pending", None)
 
 
@@ -301,7 +324,7 @@ def results_of(
             "accuracy": network.accuracy,
         }
         if made["status"] == "done":
-            summary, own = _summaries(Path(run.folder))
+            summary, own = summaries(Path(run.folder))
             row |= summary
             layers.append(own)
         rows.append(row)
@@ -325,58 +348,6 @@ def results_of(
         folder=folder,
         header=header,
     )
-
-
-def _summaries(folder: Path) -> tuple[dict[str, Any], pd.DataFrame]:
-    return read_json(folder / "summary.json"), pd.read_csv(folder / "layers.csv")
-
-
-def _summarize(folder: Path) -> None:
-    """Write what the tables say of a network, so that its units are read once."""
-    units = read_score_table(folder / "scores")
-    header, _ = read_header(
-        folder / "recording" / "recording.json", format="recording", versions=(1, 2)
-    )
-    layers = _layer_table(units, header.config)
-    with whole_file(folder / "layers.csv") as part:
-        layers.to_csv(part, index=False)
-    write_json(folder / "summary.json", _network_summary(units, layers))
-
-
-def _layer_table(units: pd.DataFrame, config: Mapping[str, Any]) -> pd.DataFrame:
-    layers = layer_means(units)
-    types, places = config.get("layer_types", {}), config.get("layer_places", {})
-    layers["layer_type"] = [types.get(one, "other") for one in layers["layer"]]
-    # Directions stand where their layer does.
-    place = [places.get(one.partition("/")[0], len(places)) for one in layers["layer"]]
-    layers = layers.iloc[np.argsort(place, kind="stable")]
-    layers["position"] = np.linspace(0, 1, len(layers)) if len(layers) > 1 else 0.0
-    return layers.reindex(columns=list(LAYERS.columns))
-
-
-def _network_summary(units: pd.DataFrame, layers: pd.DataFrame) -> dict[str, Any]:
-    mis = units["mis"]
-    weighted = (layers["mean"] * layers["n_scored"]).groupby(layers["layer_type"]).sum()
-    by_type = weighted / layers.groupby("layer_type")["n_scored"].sum()
-    constant = (layers["share_constant"] * layers["n_units"]).round().sum()
-    numbers = {
-        "mis": mis.mean(),
-        "hard_accuracy": units["hard_accuracy"].mean(),
-        "median": mis.median(),
-        "sd": mis.std(),
-        "low": mis.quantile(0.05),
-        "high": mis.quantile(0.95),
-        **{f"mis_{one}": by_type.get(one, np.nan) for one in LAYER_TYPES},
-    }
-    return {
-        "n_layers": len(layers),
-        "n_units": len(units),
-        "n_scored": int(mis.notna().sum()),
-        "n_constant": int(constant),
-        **{
-            name: None if np.isnan(one) else float(one) for name, one in numbers.items()
-        },
-    }
 
 
 def seconds_of(results: SweepResults) -> pd.DataFrame:

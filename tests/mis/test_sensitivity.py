@@ -8,10 +8,11 @@ import pytest
 
 from data.recordings import write_recording
 from data.tasks import TaskConfig, draw_tasks
-from mis import sensitivity
+from mis import sensitivity, sensitivity_command
 from mis.margins import task_margins_from_features
 from mis.score import unit_scores
 from mis.sensitivity_command import main
+from mis.sensitivity_setting import reference
 from tests.data.toy import recording_of
 from tests.mis.toys import image_set_of, one_colour
 
@@ -37,7 +38,7 @@ def setting(recording, features):
     def margins_of(tasks):
         return task_margins_from_features(features, tasks.queries, tasks.explanations)
 
-    return sensitivity.reference(
+    return reference(
         recording, CONFIG, margins_of, tau=0.2, seed=3, encoder="toy", most_units=9
     )
 
@@ -105,7 +106,7 @@ def test_units_that_ties_leave_without_a_score_are_shown_with_the_one_they_would
         # Fewer images above zero than a unit's positive end takes.
         activations[row, rng.permutation(N_IMAGES)[:10]] = 1.0
     recording = recording_of(activations, n_extremes=40)
-    setting = sensitivity.reference(
+    setting = reference(
         recording,
         CONFIG,
         lambda tasks: task_margins_from_features(
@@ -205,3 +206,26 @@ def test_a_recording_over_other_images_is_refused(folder, rng, capsys):
     write_recording(folder / "other", other)
     assert command(folder, "--recordings", str(folder / "other")) == 2
     assert "is over other images than" in capsys.readouterr().err
+
+
+def test_a_device_that_is_not_there_is_refused(folder, capsys):
+    assert command(folder, "--device", "cuda:99") == 2
+    assert "'cuda:99' can't be used" in capsys.readouterr().err
+    assert not (folder / "out").exists()
+
+
+def test_the_encoder_and_the_margins_are_computed_on_the_device(folder, monkeypatch):
+    devices = []
+
+    def noted(function):
+        def with_note(*given, **options):
+            devices.append((function.__name__, options["device"]))
+            return function(*given, **options)
+
+        return with_note
+
+    for name in ("load_encoder", "margin_plan"):
+        known = getattr(sensitivity_command, name)
+        monkeypatch.setattr(sensitivity_command, name, noted(known))
+    assert command(folder, "--device", "cpu:0", "--seeds", "1") == 0
+    assert set(devices) == {("load_encoder", "cpu:0"), ("margin_plan", "cpu:0")}

@@ -1,7 +1,5 @@
 """A cluster gives one machine's bytes, whatever happens to its workers."""
 
-import time
-
 import pytest
 import torch
 
@@ -17,24 +15,13 @@ from stimuli.record_command import main
 from stimuli.record_config import Job
 from stimuli.shards import Shard, joined, record_shard, shards_of
 from tests.stimuli.toy import image_set_of, save_pictures, toy_module, toy_preprocess
-from tests.stimuli.workers import Killer
 
 # Dask closes its sockets after its loop is gone.
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
 N_IMAGES, BATCH_SIZE = 800, 6
-NETWORK = "tests.stimuli.test_cluster:slow_toy"
+NETWORK = "tests.stimuli.toy:toy"
 OPTIONS = {"seed": 3, "batch_size": BATCH_SIZE}
-
-
-def slow_toy():
-    """A network whose shards take a second or two, so that workers die amidst."""
-
-    def preprocess(image):
-        time.sleep(0.002)
-        return toy_preprocess(image)
-
-    return toy_module(), preprocess
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +37,7 @@ def job():
     config = RecordConfig(
         layers=("conv", "relu", "tokens"),
         n_extremes=10,
-        full=(UnitId("slow_toy", "relu", 1),),
+        full=(UnitId("toy", "relu", 1),),
         directions=(
             DirectionSet(layer="conv", name="d", kind="directions", weights=weights),
         ),
@@ -163,23 +150,6 @@ def command(images, out, *more):
 
 
 CLUSTER = ("--cluster", "local:2", "--shard-images", "256")
-
-
-@pytest.mark.slow
-def test_workers_that_are_killed_change_no_byte(images, tmp_path, rng, capsys):
-    assert main(command(images, tmp_path / "plain")) == 0
-    plain = capsys.readouterr().out
-    killer = Killer(rng, n_kills=3, begun=tmp_path / "out.shards")
-    killer.start()
-    try:
-        assert main(command(images, tmp_path / "out", *CLUSTER)) == 0
-    finally:
-        killer.over.set()
-        killer.join()
-    assert killer.n_killed > 0
-    assert files_of(tmp_path / "out") == files_of(tmp_path / "plain")
-    assert capsys.readouterr().out.splitlines()[0] == plain.splitlines()[0]
-    assert not (tmp_path / "out.shards").exists()
 
 
 @pytest.mark.slow

@@ -7,7 +7,9 @@ import torch
 from PIL import Image
 
 from data.errors import DataContractError, MissingExtraError
+from data.files import file_hash
 from stimuli.networks import imagenet_preprocess, load_network, weights_hash
+from tests.conftest import ROOT
 from tests.stimuli.toy import toy_module
 
 HERE = "tests.stimuli.toy"
@@ -170,3 +172,8 @@ def test_networks_of_packages_bring_their_own_preprocessing(package, network):
     loaded = load_network(network, weights="random")
     assert loaded.preprocess(Image.new("RGB", (300, 260))).shape == (3, 224, 224)
     assert not any(module.training for module in loaded.module.modules())
+
+
+def test_a_function_of_ones_own_is_known_by_its_source():
+    network = load_network("tests.stimuli.toy:toy")
+    assert network.config["source_sha256"] == file_hash(ROOT / "tests/stimuli/toy.py")

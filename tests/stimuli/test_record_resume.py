@@ -1,22 +1,16 @@
 """A recording that is stopped goes on, and ends with an undisturbed run's bytes."""
 
-import signal
-import subprocess
-import sys
-import time
-
 import numpy as np
 import pytest
 import torch
 
 from data.errors import DataContractError
-from data.recordings import read_recording, write_recording
+from data.recordings import write_recording
 from data.units import UnitId
 from stimuli.checkpoints import Checkpoint, Clock
 from stimuli.directions import DirectionSet
 from stimuli.networks import load_network
 from stimuli.record import RecordConfig, record, record_together
-from stimuli.record_command import main
 from stimuli.record_config import Job
 from tests.stimuli.toy import image_set_of, save_pictures
 
@@ -85,6 +79,17 @@ def test_a_stopped_recording_ends_with_the_same_bytes(
             run(images, config, checkpoint, advance=stop_after(n_batches))
     write_recording(tmp_path / "resumed", run(images, config, checkpoint))
     assert files_of(tmp_path / "resumed") == undisturbed
+
+
+def test_a_recording_that_ends_leaves_nothing_of_its_checkpoint(tmp_path):
+    checkpoint = Checkpoint(path=tmp_path / "out.unfinished.npz")
+    checkpoint.write({}, {})
+    # What a run that was killed while it wrote has left, and what is another's.
+    (tmp_path / ".out.unfinished.npz.123.part").write_text("half")
+    (tmp_path / ".other.unfinished.npz.123.part").write_text("half")
+    checkpoint.remove()
+    left = [path.name for path in tmp_path.iterdir()]
+    assert left == [".other.unfinished.npz.123.part"]
 
 
 def test_images_that_were_done_are_not_read_again(images, config, tmp_path):
@@ -179,41 +184,3 @@ def test_networks_of_one_run_go_on_from_where_each_was(images, tmp_path):
         np.testing.assert_array_equal(before.top_index, after.top_index)
         np.testing.assert_array_equal(before.top_value, after.top_value)
         assert before.statistics.equals(after.statistics)
-
-
-SLOW = """
-import sys, time
-import tests.stimuli.toy as toy
-from stimuli.record_command import main
-slow = toy.toy_preprocess
-def preprocess(image):
-    time.sleep(0.02)
-    return slow(image)
-toy.toy_preprocess = preprocess
-sys.exit(main(sys.argv[1:]))
-"""
-
-
-def command(images, out):
-    place = str(images.root.parent / "pictures-set")
-    options = ["--images", place, "--network", NETWORK, "--layers", "@conv,relu"]
-    options += ["--n-extremes", "10", "--batch-size", "4", "--out", str(out)]
-    return [*options, "--checkpoint-minutes", "0", "--workers", "1"]
-
-
-def test_a_killed_command_goes_on_when_it_is_called_again(images, tmp_path, rng):
-    assert main(command(images, tmp_path / "plain")) == 0
-    out = tmp_path / "out"
-    state = tmp_path / "out.unfinished.npz"
-    process = subprocess.Popen([sys.executable, "-c", SLOW, *command(images, out)])
-    while not state.exists():
-        assert process.poll() is None
-        time.sleep(0.01)
-    time.sleep(rng.uniform(0, 0.3))
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert not out.exists()
-    assert main(command(images, out)) == 0
-    assert files_of(out) == files_of(tmp_path / "plain")
-    assert not state.exists()
-    assert read_recording(out).header.version == 2

@@ -1,21 +1,21 @@
 """A sweep runs many networks, keeps failures, and goes on where it was stopped."""
 
 import os
-import signal
 import subprocess
 import sys
-import time
+from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 
 from data.errors import DataContractError
 from data.files import folder_hash, read_json
 from data.sweeps import read_sweep, read_sweep_file
 from stimuli import sweep as sweep_module
 from stimuli.sweep_command import main
-from tests.stimuli.toy import image_set_of, save_pictures
-from tests.stimuli.workers import Killer
+from tests.conftest import ROOT
+from tests.stimuli.toy import image_set_of, save_pictures, toy_module
 
 TOP = """
 images = "pictures-set"
@@ -115,42 +115,127 @@ def test_other_settings_make_a_network_pending(finished, place):
         assert [sweep_module.state_of(run) for run in runs] == states
 
 
-@pytest.mark.slow
-def test_a_killed_sweep_goes_on_to_the_same_bytes(place, rng):
-    path = models(place, TOY, "killed")
-    assert main(arguments(place, path, place / "plain")) == 0
-    words = arguments(place, path, place / "out")
-    for _ in range(3):
-        process = subprocess.Popen(
-            [sys.executable, "-m", "unitscope", "sweep", *words],
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        time.sleep(rng.uniform(3, 9))
-        # Once with its steps, else alone: then a step lives on beside the next sweep.
-        if rng.random() < 0.5:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.kill()
-        process.wait()
-    assert main(words) == 0
-    assert results_of(place / "out") == results_of(place / "plain")
+CHANGING = """
+import torch
+from tests.stimuli.toy import toy_module, toy_preprocess
+
+
+def net():
+    return toy_module(), toy_preprocess
+
+
+class Encoder:
+    n_features, batch_size, config = 4, 8, {}
+
+    def embed(self, images):
+        rows = [[*image.resize((1, 1)).getpixel((0, 0)), 9.0] for image in images]
+        return torch.nn.functional.normalize(torch.tensor(rows)).numpy()
+
+
+def encoder():
+    return Encoder()
+"""
+
+
+@pytest.fixture
+def changing(place, tmp_path, monkeypatch):
+    """A sweep whose network, encoder and weights are files that may change."""
+    for name in ("a_network", "an_encoder"):
+        (tmp_path / f"{name}.py").write_text(CHANGING)
+    torch.save(toy_module().state_dict(), tmp_path / "net.pt")
+    (tmp_path / "encoder.pt").write_text("weights")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    top = TOP.replace("efficientnet-lite0", "an_encoder:encoder")
+    top = top.replace("pictures-set", str(place / "pictures-set"))
+    top += 'encoder_weights = "encoder.pt"\n'
+    network = '\n[[network]]\nnetwork = "a_network:net"\nweights = "net.pt"\n'
+    path = tmp_path / "models.toml"
+    path.write_text(top + network)
+    return path
+
+
+def state_of(path):
+    sweep = read_sweep_file(path)
+    out = path.parent / "out"
+    run = sweep_module.planned(sweep, sweep.networks[0], out, fingerprint="images")
+    return sweep_module.state_of(run), run
+
+
+@pytest.mark.parametrize(
+    "name", ["a_network.py", "an_encoder.py", "net.pt", "encoder.pt"]
+)
+def test_a_file_that_a_network_or_the_encoder_is_made_of_makes_it_pending(
+    changing, name
+):
+    run = state_of(changing)[1]
+    Path(run.folder).mkdir(parents=True)
+    sweep_module._write_state(run, "done", None)
+    assert state_of(changing)[0] == "done"
+    with (changing.parent / name).open("ab") as file:
+        file.write(b"\n# changed\n")
+    assert state_of(changing)[0] == "pending"
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [("an_encoder.py", ["recording", "tasks"]), ("a_network.py", []), ("net.pt", [])],
+)
+def test_another_encoder_leaves_recordings_and_tasks_and_another_network_nothing(
+    changing, name, kept
+):
+    run = state_of(changing)[1]
+    for step in sweep_module.STEPS:
+        (Path(run.folder) / step).mkdir(parents=True)
+    sweep_module._write_state(run, "done", None)
+    with (changing.parent / name).open("ab") as file:
+        file.write(b"\n# changed\n")
+    changed = state_of(changing)[1]
+    sweep_module._start_anew(changed)
+    found = [one for one in sweep_module.STEPS if (Path(run.folder) / one).exists()]
+    assert found == kept
+    assert state_of(changing)[0] == "pending"
+
+
+def test_what_a_killed_step_left_half_written_is_removed(changing):
+    folder = Path(state_of(changing)[1].folder)
+    (folder / ".recording.x1").mkdir(parents=True)
+    (folder / ".recording.x1" / "extremes.npz").write_text("half")
+    (folder / ".recording.unfinished.npz.7.part").write_text("half")
+    (folder / "lock").touch()
+    sweep_module._remove_half_written(folder)
+    assert [one.name for one in folder.iterdir()] == ["lock"]
+
+
+def test_a_sweep_that_was_made_before_sources_were_looked_at_stands(finished):
+    assert not {"encoder_weights", "encoder_source"} & set(
+        read_json(finished[1] / "runs" / "toy" / "run.json")["config"]
+    )
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::ResourceWarning")
-def test_networks_on_a_cluster_whose_workers_are_killed_end_the_same(place, rng):
-    path = models(place, TOY + TOY + 'name = "toy2"\n', "cluster")
-    assert main(arguments(place, path, place / "here")) == 0
-    killer = Killer(rng, n_kills=2, begun=place / "there" / "runs")
-    killer.start()
-    try:
-        words = arguments(place, path, place / "there")
-        assert main([*words, "--cluster", "local:2"]) == 0
-    finally:
-        killer.over.set()
-        killer.join()
-    assert killer.n_killed > 0
-    assert results_of(place / "there") == results_of(place / "here")
+def test_a_network_whose_code_changed_is_recorded_anew(changing, place):
+    path = changing
+    path.write_text(path.read_text().replace('encoder_weights = "encoder.pt"\n', ""))
+    words = ["sweep", *arguments(place, path, path.parent / "out")]
+
+    def swept():
+        run = [sys.executable, "-m", "unitscope", *words]
+        where = os.environ | {"PYTHONPATH": str(ROOT)}
+        subprocess.run(run, check=True, cwd=path.parent, env=where, capture_output=True)
+        own = path.parent / "out" / "runs" / "net"
+        return folder_hash(own / "recording"), folder_hash(own / "scores")
+
+    before = swept()
+    assert swept() == before
+    code = path.parent / "a_network.py"
+    text = (
+        code.read_text() + "\n\ndef other(image):\n    return -toy_preprocess(image)\n"
+    )
+    code.write_text(text.replace("toy_module(), toy_preprocess", "toy_module(), other"))
+    after = swept()
+    assert after[0] != before[0]
+    assert after[1] != before[1]
 
 
 def test_checkpoints_are_networks_of_their_own(place):
