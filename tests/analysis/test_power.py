@@ -6,30 +6,29 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from analysis import power_command, power_simulation
+from analysis import power_command
 from analysis.correlation import correlation
 from analysis.cost import Pay
 from analysis.crossed import crossed_contrast
 from analysis.his import human_interpretability
 from analysis.inclusion import NO_CRITERIA, include
-from analysis.power import (
+from analysis.power import Wanted, power_plan
+from analysis.power_simulation import outcomes
+from analysis.power_variances import (
     BOROWSKI,
-    Wanted,
     imi_variances,
     pilot_session,
     pilot_variances,
-    power_plan,
 )
-from analysis.power_simulation import (
+from analysis.simulated_studies import (
     GROUPS,
     StudyDesign,
     Variances,
     assignment,
     his_spread,
-    outcomes,
     simulated_study,
-    units_needed,
 )
+from analysis.units_needed import units_needed
 from tests.analysis.toy import toy_responses, toy_units
 
 PLANTED = Variances(
@@ -133,7 +132,7 @@ def test_the_units_that_are_needed_come_out_of_noise_without_bias(
             width=shown, width_error=error, power=shown, power_error=error
         )
 
-    monkeypatch.setattr(power_simulation, "outcomes", noisy)
+    monkeypatch.setattr("analysis.units_needed.outcomes", noisy)
     found = [
         units_needed(
             "his", PLANTED, DESIGN, wanted, goal=goal, n_simulations=1, rng=rng

@@ -1,5 +1,3 @@
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -25,13 +23,7 @@ from analysis.resampling import (
 )
 from analysis.score_intervals import score_interval, two_way_variance
 from data.errors import DataContractError
-from tests.analysis.borowski import CONDITIONS, borowski_answers
-
-
-@pytest.fixture(scope="module")
-def golden(shared):
-    path = shared / "data/borowski2021_experiment1/golden_statistics.json"
-    return json.loads(path.read_text())
+from tests.analysis.borowski import CONDITIONS, borowski_answers, golden_cell
 
 
 def study(rng, *, n_participants=20, n_units=12, per_session=8, sd=0.1):
@@ -57,13 +49,8 @@ def counts_of(correct, asked=None):
 
 
 @pytest.mark.parametrize("condition", [*CONDITIONS, "catch"])
-def test_the_mean_participant_is_that_of_another_program(shared, golden, condition):
-    table = borowski_answers(shared)
-    if condition == "catch":
-        own, expected = table.query("kind == 'catch'"), golden["I|catch|all"]
-    else:
-        own = table.query("kind == 'main' and condition == @condition")
-        expected = golden[f"I|main|{condition}"]
+def test_the_mean_participant_is_that_of_another_program(shared, condition):
+    own, expected = golden_cell(shared, condition)
     found = participant_mean(own)
     assert found.n_participants == expected["n_subjects"]
     assert [found.mean, found.sd, found.two_se] == pytest.approx(

@@ -5,13 +5,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from data.borowski import (
-    CELL,
-    CONDITIONS,
-    UNITS_CSV,
-    read_borowski,
-    read_borowski_folder,
-)
+from data.borowski import UNITS_CSV, read_borowski, read_borowski_folder
+from data.borowski_tables import CELL, CONDITIONS
 from data.errors import DataContractError
 from data.exclusion import IMI, exclusion_table
 from data.responses import RESPONSES, SESSIONS, read_responses
