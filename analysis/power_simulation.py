@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.stats import t as student_t
 
 from analysis.correlation import jackknife_on_z
-from analysis.crossed import two_way_variance
+from analysis.crossed import clustered_variance
 from analysis.simulated_studies import (
     GROUPS,
     SimulatedStudy,
@@ -159,7 +159,7 @@ def _interval(study: SimulatedStudy, sign: Array, level: float) -> tuple[float, 
             fewest = min(fewest, n)
     influence = (study.correct - centre[study.unit]) * (weight / n_answers)[study.unit]
     kept = sign[study.unit] != 0
-    variance = two_way_variance(
+    variance = clustered_variance(
         influence[kept], study.unit[kept], study.participant[kept]
     )
     half = float(student_t.ppf((1 + level) / 2, fewest - 1) * np.sqrt(variance))

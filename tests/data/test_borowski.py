@@ -121,6 +121,13 @@ def test_repeated_trials_point_to_the_same_task(first, golden):
     assert same.sum() == expected["n_same_correctness"]
 
 
+def test_positive_explanations_stood_on_the_right(first):
+    own = first.responses
+    assert set(own["positive_side"]) == {"right"}
+    right_hand = own["chosen_query"] == "positive"
+    assert (right_hand == own["correct"]).all()
+
+
 def test_units_are_the_channels_that_the_machine_scores_name(first, folder):
     published = pd.read_csv(folder / "unit_his_mis.csv")
     unit = "googlenet::" + published["mis_layer"]
