@@ -29,7 +29,7 @@ def cells(answers: pd.DataFrame, *, level: float = 0.95) -> pd.DataFrame:
     Parameters
     ----------
     answers : DataFrame
-        Main trials with the columns of :data:`data.borowski.CONDITIONS`.
+        Main trials with the columns of :data:`data.borowski_tables.CONDITIONS`.
 
     Returns
     -------

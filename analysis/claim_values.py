@@ -1,13 +1,14 @@
 """How each published number is computed, one function a statistic."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from analysis.correlation import CorrelationResult, correlation
+from analysis.evidence import Evidence, given
 from analysis.his import (
     condition_score,
     human_interpretability,
@@ -22,49 +23,6 @@ LEVEL = 0.95
 N_SPLITS = 4000
 
 Where = Mapping[str, Any]
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Evidence:
-    """The data that claims are checked on; None where they were not given.
-
-    Attributes
-    ----------
-    borowski_units : DataFrame
-        As in :data:`data.published.ANSWERED_UNITS`.
-    borowski_experiment1, borowski_experiment2 : DataFrame
-        Main trials, one row an answer: 'participant_id', 'unit', 'correct', 'rt_ms',
-        'confidence', 'explanation_method' ('natural', 'synthetic', 'none'),
-        and the columns of :data:`data.borowski.CONDITIONS`.
-    googlenet_mis : DataFrame
-        'unit', 'mis' of GoogLeNet.
-    imi : DataFrame
-        Main trials of IMI that count, as in :data:`data.responses.RESPONSES`.
-    imi_mis : DataFrame
-        'unit', 'mis' of IMI's units.
-    interventional : None
-        These answers are unpublished.
-    """
-
-    borowski_units: pd.DataFrame | None = field(default=None, repr=False)
-    borowski_experiment1: pd.DataFrame | None = field(default=None, repr=False)
-    borowski_experiment2: pd.DataFrame | None = field(default=None, repr=False)
-    googlenet_mis: pd.DataFrame | None = field(default=None, repr=False)
-    imi: pd.DataFrame | None = field(default=None, repr=False)
-    imi_mis: pd.DataFrame | None = field(default=None, repr=False)
-    interventional: None = None
-
-    @property
-    def names(self) -> frozenset[str]:
-        """What is at hand."""
-        return frozenset(
-            name for name, value in vars(self).items() if value is not None
-        )
-
-    def experiment(self, name: str) -> pd.DataFrame:
-        """Return the answers of ``"I"`` or ``"II"``."""
-        tables = {"I": self.borowski_experiment1, "II": self.borowski_experiment2}
-        return _given(tables[name])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,19 +43,13 @@ class Found:
     high: float | None = None
 
 
-def _given(table: pd.DataFrame | None) -> pd.DataFrame:
-    if table is None:
-        raise ValueError("A statistic was asked for data that were not given.")
-    return table
-
-
 def _rng(seed: int, purpose: int) -> np.random.Generator:
     """Return a generator of its own for each purpose."""
     return np.random.default_rng([seed, purpose])
 
 
 def _answered_units(evidence: Evidence, where: Where) -> pd.DataFrame:
-    units = _given(evidence.borowski_units)
+    units = given(evidence.borowski_units)
     own = units[units["explanation_method"] == where["explanation_method"]]
     return with_proportions(own, level=LEVEL).rename(
         columns={"proportion_correct": "his"}
@@ -228,7 +180,7 @@ def same_layer_control(evidence: Evidence, where: Where, seed: int) -> Found:
     """Mean correlation where each unit has the MIS of another of its layer."""
     units = _answered_units(evidence, where)
     found = layer_control(
-        units, _given(evidence.googlenet_mis), rng=_rng(seed, 4), level=LEVEL
+        units, given(evidence.googlenet_mis), rng=_rng(seed, 4), level=LEVEL
     )
     return Found(
         value=found.control_mean,
@@ -253,7 +205,7 @@ def half_correlation_of_people(evidence: Evidence, where: Where, seed: int) -> F
 
 
 def _imi_cell(evidence: Evidence, where: Where) -> pd.DataFrame:
-    answers = _given(evidence.imi)
+    answers = given(evidence.imi)
     answers = answers[answers["difficulty"] == "easy"]
     if "model" in where:
         model = answers["unit"].str.partition("::")[0]
@@ -299,7 +251,7 @@ def model_proportion(evidence: Evidence, where: Where, seed: int) -> Found:
 
 def n_main(evidence: Evidence, where: Where, seed: int) -> Found:
     """Count the main trials of all conditions."""
-    n = len(_given(evidence.imi))
+    n = len(given(evidence.imi))
     return Found(value=n, basis=f"{n} answers")
 
 
@@ -314,7 +266,7 @@ def n_confidence(evidence: Evidence, where: Where, seed: int) -> Found:
 
 def _imi_units(evidence: Evidence, where: Where) -> pd.DataFrame:
     his = human_interpretability(_imi_cell(evidence, where))
-    return his.merge(_given(evidence.imi_mis)[["unit", "mis"]], on="unit").dropna()
+    return his.merge(given(evidence.imi_mis)[["unit", "mis"]], on="unit").dropna()
 
 
 def unit_pearson(evidence: Evidence, where: Where, seed: int) -> Found:
@@ -367,14 +319,14 @@ def bernoulli(evidence: Evidence, where: Where, seed: int) -> Found:
 
 def layer_mis(evidence: Evidence, where: Where, seed: int) -> Found:
     """Mean MIS of a layer."""
-    scores = _given(evidence.googlenet_mis)
+    scores = given(evidence.googlenet_mis)
     layer = scores["unit"].str.split("::").str[1]
     return _mean_mis(scores.loc[layer == where["layer"], "mis"].dropna())
 
 
 def mean_mis(evidence: Evidence, where: Where, seed: int) -> Found:
     """Mean MIS of all units."""
-    return _mean_mis(_given(evidence.googlenet_mis)["mis"].dropna())
+    return _mean_mis(given(evidence.googlenet_mis)["mis"].dropna())
 
 
 def _mean_mis(mis: pd.Series) -> Found:

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from analysis.claim_values import STATISTICS, Evidence, Found
+from analysis.claim_values import STATISTICS, Found
+from analysis.evidence import Evidence
 from data.published import DATA_WORDS, PublishedValue
 
 REPRODUCED, NOT_REPRODUCED = "reproduced", "not reproduced"

@@ -11,7 +11,7 @@ from analysis.his import human_interpretability, proportions
 from analysis.resampling import (
     N_RESAMPLES,
     bca_interval,
-    interval_of_sums,
+    interval_of_share,
     participant_of,
     participant_sums,
 )
@@ -197,13 +197,7 @@ def _ratio(
     total = sums.sum(axis=0)
     if not total[1]:
         return None, (None, None)
-    ends = interval_of_sums(
-        sums,
-        lambda drawn: drawn[..., 0] / drawn[..., 1],
-        rng=rng,
-        level=level,
-        n_resamples=n_resamples,
-    )
+    ends = interval_of_share(sums, rng=rng, level=level, n_resamples=n_resamples)
     return float(total[0] / total[1]), ends or (None, None)
 
 

@@ -9,7 +9,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from analysis.resampling import (
     N_RESAMPLES,
-    interval_of_sums,
+    interval_of_share,
     participant_sums,
 )
 
@@ -104,13 +104,7 @@ def repeat_consistency(
     wilson = proportion_confint(
         int(same.sum()), len(pairs), alpha=1 - level, method="wilson"
     )
-    ends = interval_of_sums(
-        sums,
-        lambda drawn: drawn[..., 0] / drawn[..., 1],
-        rng=rng,
-        level=level,
-        n_resamples=n_resamples,
-    )
+    ends = interval_of_share(sums, rng=rng, level=level, n_resamples=n_resamples)
     expected, kappa = _chance_corrected(first, second)
     low, high = ends or (None, None)
     return RepeatConsistency(

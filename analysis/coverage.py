@@ -16,8 +16,10 @@ import pandas as pd
 
 from analysis.coverage_page import page
 from analysis.error_rates import Rejected, false_findings
-from analysis.power_simulation import outcomes, units_needed
-from analysis.recovery import SCENARIOS, SOURCES, Held, Scenario
+from analysis.power_simulation import outcomes
+from analysis.recovery import SOURCES, Held
+from analysis.scenarios import SCENARIOS, Scenario
+from analysis.units_needed import units_needed
 from data.command_line import add_seed, progress, run_command
 from data.files import whole_file
 

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from analysis.recovery import N_RESAMPLES, SCENARIOS, Scenario
+from analysis.recovery import N_RESAMPLES
+from analysis.scenarios import SCENARIOS, Scenario
 
 if TYPE_CHECKING:
     from analysis.coverage import Tables

@@ -96,7 +96,7 @@ def crossed_contrast(
     }
     if fewest < FEWEST_LEVELS:
         return CrossedContrast(ci_low=None, ci_high=None, se=None, **shown)  # type: ignore[arg-type]
-    variance = two_way_variance(influence[rows], unit[rows], participant[rows])
+    variance = clustered_variance(influence[rows], unit[rows], participant[rows])
     se = float(np.sqrt(variance))
     half = float(student_t.ppf((1 + level) / 2, fewest - 1)) * se
     return CrossedContrast(
@@ -119,7 +119,7 @@ def _group_influence(y: Array, unit: NDArray[np.intp]) -> tuple[float, Array, in
     return mean, correction * (y - mean) / (n_units * n_answers[place]), n_units
 
 
-def two_way_variance(
+def clustered_variance(
     influence: Array, unit: NDArray[np.intp], participant: NDArray[np.intp]
 ) -> float:
     """Return the variance of a sum of influences that units and participants share."""

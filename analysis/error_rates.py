@@ -11,8 +11,8 @@ from analysis.families import SIGNIFICANCE_LEVEL, Family
 from analysis.his import human_interpretability
 from analysis.ordered import ordered_contrast
 from analysis.pairwise import FEWEST_BRUNNER_MUNZEL, compare_pairs
-from analysis.power_simulation import GROUPS, simulated_study
-from analysis.recovery import Scenario
+from analysis.scenarios import Scenario
+from analysis.simulated_studies import GROUPS, simulated_study
 
 N_PERMUTATIONS = 499
 _NO_INTERVALS = 2

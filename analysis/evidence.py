@@ -1,11 +1,11 @@
-"""Reading the data that published claims are checked on, and nothing guessed."""
+"""The data that published claims are checked on: read, and nothing guessed."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 
-from analysis.claim_values import Evidence
 from analysis.inclusion import include
 from data.borowski import read_borowski_folder
 from data.errors import DataContractError
@@ -29,6 +29,56 @@ IMI_MODELS = (
     "convnext_b",
 )
 """The models of IMI as its table names them."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Evidence:
+    """The data that claims are checked on; None where they were not given.
+
+    Attributes
+    ----------
+    borowski_units : DataFrame
+        As in :data:`data.published.ANSWERED_UNITS`.
+    borowski_experiment1, borowski_experiment2 : DataFrame
+        Main trials, one row an answer: 'participant_id', 'unit', 'correct', 'rt_ms',
+        'confidence', 'explanation_method' ('natural', 'synthetic', 'none'),
+        and the columns of :data:`data.borowski_tables.CONDITIONS`.
+    googlenet_mis : DataFrame
+        'unit', 'mis' of GoogLeNet.
+    imi : DataFrame
+        Main trials of IMI that count, as in :data:`data.responses.RESPONSES`.
+    imi_mis : DataFrame
+        'unit', 'mis' of IMI's units.
+    interventional : None
+        These answers are unpublished.
+    """
+
+    borowski_units: pd.DataFrame | None = field(default=None, repr=False)
+    borowski_experiment1: pd.DataFrame | None = field(default=None, repr=False)
+    borowski_experiment2: pd.DataFrame | None = field(default=None, repr=False)
+    googlenet_mis: pd.DataFrame | None = field(default=None, repr=False)
+    imi: pd.DataFrame | None = field(default=None, repr=False)
+    imi_mis: pd.DataFrame | None = field(default=None, repr=False)
+    interventional: None = None
+
+    @property
+    def names(self) -> frozenset[str]:
+        """What is at hand."""
+        return frozenset(
+            name for name, value in vars(self).items() if value is not None
+        )
+
+    def experiment(self, name: str) -> pd.DataFrame:
+        """Return the answers of ``"I"`` or ``"II"``."""
+        tables = {"I": self.borowski_experiment1, "II": self.borowski_experiment2}
+        return given(tables[name])
+
+
+def given(table: pd.DataFrame | None) -> pd.DataFrame:
+    """Return a table that a claim needs; who asks for others has a bug."""
+    if table is None:
+        raise ValueError("A statistic was asked for data that were not given.")
+    return table
 
 
 def read_evidence(

@@ -4,82 +4,30 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve
 from scipy.optimize import brentq, minimize
-from scipy.sparse import csr_array
-from scipy.special import expit
 from scipy.stats import chi2
+
+from analysis.crossed_likelihood import (
+    FIXED_SD,
+    Crossed,
+    Curvature,
+    Links,
+    answer_weights,
+    gradient,
+    log_odds,
+    penalised_loss,
+    prior_precision,
+)
 
 Array = NDArray[np.float64]
 Places = NDArray[np.intp]
 
-FIXED_SD = 10.0
-"""Of the prior of fixed effects (log odds): flat but where a group is all right."""
 SMALLEST_SD, LARGEST_SD = 1e-3, 20.0
 MOST_STEPS = 100
 LONG_STEP = 0.2
 SLOW = 0.2
 """Share of the last gain; who gains more than that again climbs by a poor curvature."""
-FEW_CELLS = 100_000
-"""Units times participants, up to which a dense table is faster than a sparse one."""
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Crossed:
-    """Answers with their fixed effects, units and participants.
-
-    Attributes
-    ----------
-    correct : (n,) float array
-        0 or 1.
-    fixed : (n, n_fixed) float array
-    unit, participant : (n,) int arrays
-        Places of the unit and of the participant; ``participant`` is all 0 where
-        ``n_participants`` is 0.
-    n_units, n_participants : int
-        Levels of each random effect; 0 participants leave that effect out.
-    offset : (n,) float array or 0
-        Log odds that are given.
-    """
-
-    correct: Array
-    fixed: Array
-    unit: Places
-    participant: Places
-    n_units: int
-    n_participants: int
-    offset: Array | float = 0.0
-
-    @classmethod
-    def of(
-        cls,
-        correct: Array,
-        fixed: Array,
-        units: "pd.Series[str]",
-        participants: "pd.Series[str] | None",
-    ) -> "Crossed":
-        """Return the problem with units and participants numbered by name."""
-        unit, unit_names = pd.factorize(units, sort=True)
-        if participants is None:
-            return cls(
-                correct=correct,
-                fixed=fixed,
-                unit=unit,
-                participant=np.zeros(len(unit), dtype=np.intp),
-                n_units=len(unit_names),
-                n_participants=0,
-            )
-        participant, names = pd.factorize(participants, sort=True)
-        return cls(
-            correct=correct,
-            fixed=fixed,
-            unit=unit,
-            participant=participant,
-            n_units=len(unit_names),
-            n_participants=len(names),
-        )
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -126,12 +74,12 @@ class _Problem:
     data: Crossed
     restricted: bool = True
     last: Array = field(init=False)
-    links: "_Links" = field(init=False)
-    curve: "_Curvature | None" = field(init=False, default=None)
+    links: "Links" = field(init=False)
+    curve: "Curvature | None" = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         data = self.data
-        self.links = _Links(data)
+        self.links = Links(data)
         n_fixed = data.fixed.shape[1]
         self.last = np.zeros(n_fixed + data.n_units + data.n_participants)
         # The log odds of all answers together; half an answer keeps them finite.
@@ -143,18 +91,18 @@ class _Problem:
         """Climb by Newton's steps, halved where they overshoot."""
         data = self.data
         sds = np.exp(log_sds)
-        precision = _precision(data, sds)
+        precision = prior_precision(data, sds)
         effects = self.last
-        eta = _log_odds(data, effects)
-        value = _penalised(data, eta, effects, precision)
+        eta = log_odds(data, effects)
+        value = penalised_loss(data, eta, effects, precision)
         # The curvature of the mode before is near enough to climb by, or soon replaced.
-        curve = self.curve or _Curvature(data, self.links, _weight(eta), precision)
+        curve = self.curve or self._curvature(eta, precision)
         before = np.inf
         for _ in range(MOST_STEPS):
-            step = curve.solve(_gradient(data, eta, effects, precision))
-            eta_step = _log_odds(data, step) - data.offset
+            step = curve.solve(gradient(data, eta, effects, precision))
+            eta_step = log_odds(data, step) - data.offset
             for _ in range(30):
-                found = _penalised(data, eta + eta_step, effects + step, precision)
+                found = penalised_loss(data, eta + eta_step, effects + step, precision)
                 if found <= value + 1e-12 * abs(value):
                     break
                 step, eta_step = step / 2, eta_step / 2
@@ -164,18 +112,21 @@ class _Problem:
                 break
             # Near the mode the curvature hardly changes, and it is what costs time.
             if np.abs(step).max() > LONG_STEP or abs(change) > SLOW * before:
-                curve = _Curvature(data, self.links, _weight(eta), precision)
+                curve = self._curvature(eta, precision)
             before = abs(change)
         converged = abs(change) < 1e-8 * (1 + abs(value))
         if converged:
             self.last = effects
-        self.curve = curve = _Curvature(data, self.links, _weight(eta), precision)
+        self.curve = curve = self._curvature(eta, precision)
         used = [data.n_units, data.n_participants]
         criterion = value + float(used @ log_sds) + curve.log_determinant / 2
         covariance = curve.fixed_covariance()
         if not self.restricted:
             criterion += float(np.linalg.slogdet(covariance)[1]) / 2
         return _Mode(effects, criterion, covariance, converged)
+
+    def _curvature(self, eta: Array, precision: Array) -> Curvature:
+        return Curvature(self.data, self.links, answer_weights(eta), precision)
 
 
 def fit_crossed(data: Crossed, *, restricted: bool = True) -> LaplaceFit:
@@ -300,138 +251,3 @@ def _criterion_of(problem: _Problem) -> Callable[[Array], float]:
 
 def _both(log_sds: Array) -> Array:
     return log_sds if len(log_sds) == 2 else np.array([log_sds[0], 0.0])
-
-
-def _precision(data: Crossed, sds: Array) -> Array:
-    return np.concatenate(
-        [
-            np.full(data.fixed.shape[1], FIXED_SD**-2),
-            np.full(data.n_units, sds[0] ** -2),
-            np.full(data.n_participants, sds[1] ** -2),
-        ]
-    )
-
-
-def _log_odds(data: Crossed, effects: Array) -> Array:
-    n_fixed = data.fixed.shape[1]
-    eta = data.fixed @ effects[:n_fixed] + data.offset
-    eta += effects[n_fixed : n_fixed + data.n_units][data.unit]
-    if data.n_participants:
-        eta += effects[n_fixed + data.n_units :][data.participant]
-    return eta
-
-
-def _penalised(data: Crossed, eta: Array, effects: Array, precision: Array) -> float:
-    loss = np.logaddexp(0, eta).sum() - data.correct @ eta
-    return float(loss + precision @ effects**2 / 2)
-
-
-def _gradient(data: Crossed, eta: Array, effects: Array, precision: Array) -> Array:
-    residual = data.correct - expit(eta)
-    sums = [data.fixed.T @ residual, np.bincount(data.unit, residual, data.n_units)]
-    if data.n_participants:
-        sums.append(np.bincount(data.participant, residual, data.n_participants))
-    return np.concatenate(sums) - precision * effects
-
-
-def _weight(eta: Array) -> Array:
-    p = expit(eta)
-    return p * (1 - p)
-
-
-class _Links:
-    """Who met which unit, sorted once for all the weights that answers get."""
-
-    def __init__(self, data: Crossed) -> None:
-        self._shape = data.n_units, data.n_participants
-        if data.n_units * data.n_participants <= FEW_CELLS:
-            self._cells = data.unit * data.n_participants + data.participant
-            return
-        self._order = np.lexsort((data.participant, data.unit))
-        self._columns = data.participant[self._order]
-        sizes = np.bincount(data.unit, minlength=data.n_units)
-        self._starts = np.concatenate([[0], np.cumsum(sizes)])
-
-    def of(self, weight: Array) -> Array | csr_array:
-        """Return the sums of weights of each unit and participant."""
-        n_units, n_participants = self._shape
-        if n_units * n_participants <= FEW_CELLS:
-            summed: Array = np.zeros(n_units * n_participants)
-            summed += np.bincount(self._cells, weight, len(summed))
-            return summed.reshape(self._shape)
-        parts = weight[self._order], self._columns, self._starts
-        return csr_array(parts, shape=self._shape)
-
-
-class _Curvature:
-    """The Hessian, with the participants' diagonal block eliminated.
-
-    Fixed effects and units together are the dense rest; eliminating the block makes
-    a fit of thousands of participants cost no more than one of its units.
-    """
-
-    def __init__(
-        self, data: Crossed, links: _Links, weight: Array, precision: Array
-    ) -> None:
-        n_fixed, n_units = data.fixed.shape[1], data.n_units
-        n_dense = n_fixed + n_units
-        weighted = data.fixed * weight[:, None]
-        dense = np.zeros((n_dense, n_dense))
-        dense[:n_fixed, :n_fixed] = weighted.T @ data.fixed
-        for column in range(n_fixed):
-            shared = np.bincount(data.unit, weighted[:, column], n_units)
-            dense[column, n_fixed:] = dense[n_fixed:, column] = shared
-        places = np.arange(n_fixed, n_dense)
-        dense[places, places] = np.bincount(data.unit, weight, n_units)
-        dense[np.diag_indices(n_dense)] += precision[:n_dense]
-        self._n_fixed, self._n_dense = n_fixed, n_dense
-        self._diagonal = precision[n_dense:].copy()
-        if data.n_participants:
-            self._diagonal += np.bincount(data.participant, weight, data.n_participants)
-            self._fixed_link = np.array(
-                [
-                    np.bincount(data.participant, column, data.n_participants)
-                    for column in weighted.T
-                ]
-            ).reshape(n_fixed, data.n_participants)
-            self._unit_link = links.of(weight)
-            self._eliminate(dense)
-        self._factor = cho_factor(dense, lower=True)
-
-    def _eliminate(self, dense: Array) -> None:
-        """Take from the dense part what participants explain of it."""
-        n, link, scaled = self._n_fixed, self._unit_link, 1 / self._diagonal
-        fixed = self._fixed_link * scaled
-        dense[:n, :n] -= fixed @ self._fixed_link.T
-        both = link @ fixed.T
-        dense[n:, :n] -= both
-        dense[:n, n:] -= both.T
-        if isinstance(link, csr_array):
-            # Sparse: a participant meets few of the units.
-            parts = link.data * scaled[link.indices], link.indices, link.indptr
-            dense[n:, n:] -= (csr_array(parts, shape=link.shape) @ link.T).toarray()
-        else:
-            dense[n:, n:] -= (link * scaled) @ link.T
-
-    def solve(self, right: Array) -> Array:
-        """Solve for one right-hand side."""
-        upper, lower = right[: self._n_dense].copy(), right[self._n_dense :]
-        if not len(self._diagonal):
-            return cho_solve(self._factor, upper)
-        n = self._n_fixed
-        upper[:n] -= self._fixed_link @ (lower / self._diagonal)
-        upper[n:] -= self._unit_link @ (lower / self._diagonal)
-        first = cho_solve(self._factor, upper)
-        taken = self._fixed_link.T @ first[:n] + self._unit_link.T @ first[n:]
-        return np.concatenate([first, (lower - taken) / self._diagonal])
-
-    @property
-    def log_determinant(self) -> float:
-        """The logarithm of the Hessian's determinant."""
-        dense = 2 * np.log(np.diag(self._factor[0])).sum()
-        return float(dense + np.log(self._diagonal).sum())
-
-    def fixed_covariance(self) -> Array:
-        """Return the fixed effects' block of the inverse."""
-        unit_vectors = np.eye(self._n_dense, self._n_fixed)
-        return cho_solve(self._factor, unit_vectors)[: self._n_fixed]

@@ -12,7 +12,8 @@ from threadpoolctl import threadpool_limits
 
 from analysis.comparison import group_order
 from analysis.crossed import crossed_contrast
-from analysis.laplace import Crossed, LaplaceFit, fit_crossed, sd_interval
+from analysis.crossed_likelihood import Crossed
+from analysis.laplace import LaplaceFit, fit_crossed, sd_interval
 
 Array = NDArray[np.float64]
 

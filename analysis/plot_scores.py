@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.plots import BLUE, DARK, GREY, ORANGE, VERMILION, style
+from analysis.plots import BLUE, DARK, GREY, ORANGE, POINTS, VERMILION, style
 
 METHOD_LOOK = {
     "natural": (BLUE, "o"),
@@ -89,12 +89,10 @@ def cells_figure(table: pd.DataFrame, labels: Sequence[str]) -> Figure:
                 place[at],
                 xerr=rows["two_se"].fillna(0),
                 fmt=marker,
-                ms=4.5,
                 color=colour,
                 ecolor=(colour, 0.5),
                 elinewidth=1.2,
-                markeredgecolor="white",
-                markeredgewidth=0.5,
+                **POINTS,
             )
         axes.set(
             yticks=place,
@@ -123,12 +121,10 @@ def _dots(
         place,
         xerr=np.nan_to_num(np.clip(errors.astype("float64"), 0, None)),
         fmt=marker,
-        ms=4.5,
         color=colour,
         ecolor=(colour, 0.5),
         elinewidth=1.2,
-        markeredgecolor="white",
-        markeredgewidth=0.5,
+        **POINTS,
         label=label,
     )
 

@@ -32,7 +32,7 @@ GREY, DARK = "#8A8A8A", "#222222"
 _USUAL_LOOK: Mapping[str, tuple[str, str]] = MappingProxyType(
     {"hardest": (VERMILION, "v"), "random": (GREY, "o"), "easiest": (BLUE, "^")}
 )
-_OTHER_LOOKS = (
+LOOKS = (
     (BLUE, "o"),
     (VERMILION, "s"),
     (GREEN, "D"),
@@ -40,6 +40,8 @@ _OTHER_LOOKS = (
     (PURPLE, "v"),
     (SKY, "P"),
 )
+"""Colours and markers of what has no look of its own, one after the other."""
+
 _STYLE: Mapping[str, Any] = MappingProxyType(
     {
         "font.size": 8,
@@ -62,14 +64,13 @@ _STYLE: Mapping[str, Any] = MappingProxyType(
     }
 )
 
+POINTS: Mapping[str, Any] = MappingProxyType(
+    {"markersize": 4.5, "markeredgecolor": "white", "markeredgewidth": 0.5}
+)
+"""How points look that stand for a unit, a model or a cell."""
+
 JOINED: Mapping[str, Any] = MappingProxyType(
-    {
-        "elinewidth": 0.9,
-        "linewidth": 0.8,
-        "markersize": 4.5,
-        "markeredgecolor": "white",
-        "markeredgewidth": 0.5,
-    }
+    {"elinewidth": 0.9, "linewidth": 0.8, **POINTS}
 )
 """How points with intervals look that a line joins."""
 
@@ -112,12 +113,10 @@ def scatter_figure(units: pd.DataFrame, *, simulated: bool, said: str = "") -> F
                 rows["his"],
                 yerr=_errors(rows, "his"),
                 fmt=marker,
-                markersize=4.5,
                 color=colour,
                 ecolor=(colour, 0.35),
                 elinewidth=0.9,
-                markeredgecolor="white",
-                markeredgewidth=0.5,
+                **POINTS,
                 label=name,
                 zorder=3,
             )
@@ -259,7 +258,7 @@ def _grouped(
     if set(names) <= set(_USUAL_LOOK):
         looks = [_USUAL_LOOK[name] for name in names]
     else:
-        looks = [_OTHER_LOOKS[i % len(_OTHER_LOOKS)] for i in range(len(names))]
+        looks = [LOOKS[i % len(LOOKS)] for i in range(len(names))]
     alone = units[units["group"].isna()]
     if len(alone):
         yield "no group" if names else "units", (DARK if names else BLUE, "o"), alone

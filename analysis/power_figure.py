@@ -4,17 +4,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from analysis.cost import CURRENCIES
-from analysis.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, style
+from analysis.plots import GREY, LOOKS, style
 from analysis.power import PowerPlan
 
-_LOOKS = (
-    (BLUE, "o"),
-    (VERMILION, "s"),
-    (GREEN, "D"),
-    (ORANGE, "^"),
-    (PURPLE, "v"),
-    (SKY, "P"),
-)
 _PANELS = (
     ("his_width", "his", "width of HIS"),
     ("correlation_width", "correlation", "width of r (MIS, HIS)"),
@@ -40,7 +32,7 @@ def power_figure(plan: PowerPlan) -> Figure:
             if plan.curve.empty:
                 continue
             for (answers, line), (colour, marker) in zip(
-                plan.curve.groupby("answers_per_unit"), _LOOKS, strict=False
+                plan.curve.groupby("answers_per_unit"), LOOKS, strict=False
             ):
                 rows = line.sort_values("total")
                 axes.plot(

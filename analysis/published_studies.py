@@ -10,10 +10,9 @@ import pandas as pd
 from analysis.agreement import agreement
 from analysis.blocks import Section
 from analysis.cells import cells
-from analysis.claim_values import Evidence
 from analysis.claims import published_claims
 from analysis.claims_page import ClaimsReport
-from analysis.evidence import IMI_MODELS, read_evidence, read_experiments
+from analysis.evidence import IMI_MODELS, Evidence, read_evidence, read_experiments
 from analysis.his import human_interpretability
 from analysis.imi_models import compare_answered_models, compare_published_models
 from analysis.inclusion import NO_CRITERIA

@@ -3,14 +3,13 @@
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.special import expit
-from scipy.stats import kendalltau, spearmanr
 
 from analysis.correlation import METHODS, correlation
 from analysis.crossed import crossed_contrast
@@ -18,80 +17,20 @@ from analysis.disattenuation import disattenuated_correlation
 from analysis.his import human_interpretability
 from analysis.mixed_model import mixed_model
 from analysis.noise_ceiling import bernoulli_ceiling, split_half_ceiling
-from analysis.power_simulation import (
+from analysis.reliability import unit_reliability
+from analysis.resampling import count_answers
+from analysis.scenarios import SCENARIOS, Scenario, true_correlation, true_reliability
+from analysis.score_intervals import score_interval
+from analysis.simulated_studies import (
     GROUPS,
     SimulatedStudy,
-    StudyDesign,
-    Variances,
-    his_spread,
     log_odds_of,
     simulated_study,
 )
-from analysis.reliability import unit_reliability
-from analysis.resampling import count_answers
-from analysis.score_intervals import score_interval
 from analysis.tau import fit_tau
 
-
-@dataclass(frozen=True, kw_only=True)
-class Scenario:
-    """What studies are drawn from.
-
-    Attributes
-    ----------
-    name : str
-    variances : Variances
-    design : StudyDesign
-    tau : float
-        By which answers follow margins, where tau is what is asked for.
-    margins : (float, float, float)
-        Mean of the margins, and their SD between units and between a unit's tasks.
-    """
-
-    name: str
-    variances: Variances
-    design: StudyDesign
-    tau: float
-    margins: tuple[float, float, float]
-
-    def __hash__(self) -> int:
-        """Let what holds for all studies be computed once."""
-        return hash(self.name)
-
-
-SCENARIOS = (
-    Scenario(
-        name="many units",
-        variances=Variances(
-            mean=0.83,
-            sd_unit=0.8,
-            sd_participant=0.4,
-            correlation=0.8,
-            step=0.1,
-            source="chosen near IMI's",
-        ),
-        design=StudyDesign(n_units=60, answers_per_unit=20, main_trials=30),
-        tau=0.16,
-        margins=(0.35, 0.2, 0.15),
-    ),
-    Scenario(
-        name="few units",
-        variances=Variances(
-            mean=0.7,
-            sd_unit=1.2,
-            sd_participant=0.6,
-            correlation=0.5,
-            step=0.1,
-            source="unlike IMI's: harder, more varied, fewer units with more answers",
-        ),
-        design=StudyDesign(n_units=24, answers_per_unit=40, main_trials=12),
-        tau=0.3,
-        margins=(0.3, 0.3, 0.2),
-    ),
-)
 N_TASKS = 20
 N_RESAMPLES = 999
-N_POPULATION = 200_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +62,7 @@ class Held:
 
 def _his(scenario: Scenario, rng: np.random.Generator) -> Iterator[Held]:
     """Score all units: for other units, other people, or both."""
+    tell = partial(held, scenario)
     study = simulated_study(scenario.variances, scenario.design, rng=rng, groups=False)
     answers = study.answers()
     counts = count_answers(answers)
@@ -130,8 +70,7 @@ def _his(scenario: Scenario, rng: np.random.Generator) -> Iterator[Held]:
         found = score_interval(
             counts, resample=resample, rng=rng, n_resamples=N_RESAMPLES
         )
-        yield held(
-            scenario,
+        yield tell(
             "HIS, new units and people",
             found.method,
             resample == "both",
@@ -142,8 +81,7 @@ def _his(scenario: Scenario, rng: np.random.Generator) -> Iterator[Held]:
     crossed = crossed_contrast(
         answers["correct"], answers["unit"], answers["participant_id"]
     )
-    yield held(
-        scenario,
+    yield tell(
         "HIS, new units and people",
         "two-way cluster-robust, t",
         True,
@@ -154,8 +92,7 @@ def _his(scenario: Scenario, rng: np.random.Generator) -> Iterator[Held]:
     people = score_interval(
         counts, resample="participant", rng=rng, n_resamples=N_RESAMPLES
     )
-    yield held(
-        scenario,
+    yield tell(
         "HIS, same units, new people",
         people.method,
         True,
@@ -165,8 +102,7 @@ def _his(scenario: Scenario, rng: np.random.Generator) -> Iterator[Held]:
     )
     units = human_interpretability(answers)
     first = units.iloc[0]
-    yield held(
-        scenario,
+    yield tell(
         "HIS of one unit",
         "Wilson",
         True,
@@ -185,6 +121,7 @@ def _noise(
     rng: np.random.Generator,
 ) -> Iterator[Held]:
     """Tell the reliability of HIS, and what it allows a correlation to be."""
+    tell = partial(held, scenario)
     single, mean = true_reliability(scenario)
     found = unit_reliability(answers)
     for name, truth in (("single", single), ("mean", mean)):
@@ -193,8 +130,7 @@ def _noise(
             ("jackknife over units, log signal to noise", ""),
             ("F", "_analytic"),
         ):
-            yield held(
-                scenario,
+            yield tell(
                 quantity,
                 method,
                 method != "F",
@@ -203,8 +139,7 @@ def _noise(
                 getattr(found, f"{name}{part}_high"),
             )
     low, high = found.mean_low, found.mean_high
-    yield held(
-        scenario,
+    yield tell(
         "noise ceiling",
         "root of the ICC's interval",
         True,
@@ -213,8 +148,7 @@ def _noise(
         None if high is None else max(high, 0.0) ** 0.5,
     )
     published = bernoulli_ceiling(units, rng=rng, n_simulated=200)
-    yield held(
-        scenario,
+    yield tell(
         "noise ceiling",
         "middle 95% of Bernoulli simulations (published)",
         False,
@@ -236,7 +170,7 @@ def _noise(
         ("noise ceiling", "split halves", mean**0.5, halves.correlation),
         ("noise ceiling", "Bernoulli, noise out", mean**0.5, published.corrected),
     ):
-        yield held(scenario, quantity, method, True, truth, None, None, estimate)
+        yield tell(quantity, method, True, truth, None, None, estimate)
 
 
 def _agreement(
@@ -246,14 +180,14 @@ def _agreement(
     rng: np.random.Generator,
 ) -> Iterator[Held]:
     """Correlate the measured HIS with a score."""
+    tell = partial(held, scenario)
     for method in METHODS:
         found = correlation(
             study.mis, units["his"], method=method, rng=rng, n_resamples=N_RESAMPLES
         )
         quantity = f"{method.capitalize()}'s r of MIS and HIS"
         truth = true_correlation(scenario, method)
-        yield held(
-            scenario,
+        yield tell(
             quantity,
             "jackknife over units on z, t",
             True,
@@ -262,8 +196,7 @@ def _agreement(
             found.ci_high,
             found.estimate,
         )
-        yield held(
-            scenario,
+        yield tell(
             quantity,
             "BCa bootstrap over units, expanded",
             False,
@@ -272,8 +205,7 @@ def _agreement(
             found.bootstrap_high,
         )
         # They take both scores as normal, which HIS is not.
-        yield held(
-            scenario,
+        yield tell(
             quantity,
             "Fisher" if method == "pearson" else "Bonett and Wright",
             False,
@@ -288,8 +220,7 @@ def _agreement(
         rng=rng,
         n_resamples=N_RESAMPLES,
     )
-    yield held(
-        scenario,
+    yield tell(
         "r of MIS and HIS without noise",
         "BCa bootstrap over units, expanded",
         True,
@@ -302,6 +233,7 @@ def _agreement(
 
 def _groups(scenario: Scenario, rng: np.random.Generator) -> Iterator[Held]:
     """Contrast groups, by means and by the mixed model."""
+    tell = partial(held, scenario)
     answers = simulated_study(scenario.variances, scenario.design, rng=rng).answers()
     means = scenario.variances.group_means()
     step = crossed_contrast(
@@ -313,8 +245,7 @@ def _groups(scenario: Scenario, rng: np.random.Generator) -> Iterator[Held]:
     )
     truth = means["random"] - means["hardest"]
     name = "contrast, random − hardest"
-    yield held(
-        scenario,
+    yield tell(
         name,
         "two-way cluster-robust, t",
         True,
@@ -328,8 +259,7 @@ def _groups(scenario: Scenario, rng: np.random.Generator) -> Iterator[Held]:
     centres = {group: log_odds_of(means[group], sd) for group in GROUPS}
     for group in ("hardest", "easiest"):
         row = terms.loc[f"group: {group}"]
-        yield held(
-            scenario,
+        yield tell(
             f"mixed model, {group} − random (log odds)",
             "restricted Laplace, t",
             True,
@@ -338,8 +268,7 @@ def _groups(scenario: Scenario, rng: np.random.Generator) -> Iterator[Held]:
             row["ci_high"],
         )
     cells = fit.cells.set_index("group")
-    yield held(
-        scenario,
+    yield tell(
         "mixed model, HIS of random units",
         "restricted Laplace, t",
         True,
@@ -356,8 +285,7 @@ def _groups(scenario: Scenario, rng: np.random.Generator) -> Iterator[Held]:
         ),
     ):
         low, high = interval or (None, None)
-        yield held(
-            scenario,
+        yield tell(
             f"mixed model, SD between {name}",
             "likelihood ratio",
             True,
@@ -369,6 +297,7 @@ def _groups(scenario: Scenario, rng: np.random.Generator) -> Iterator[Held]:
 
 def _variational(scenario: Scenario, rng: np.random.Generator) -> Iterator[Held]:
     """Ask statsmodels' variational fit about the same contrast."""
+    tell = partial(held, scenario)
     if scenario is not SCENARIOS[0]:
         return
     from scipy.sparse import csr_array, hstack
@@ -392,8 +321,7 @@ def _variational(scenario: Scenario, rng: np.random.Generator) -> Iterator[Held]
     means = scenario.variances.group_means()
     truth = log_odds_of(means["hardest"], sd) - log_odds_of(means["random"], sd)
     half = 1.959964 * fit.fe_sd[1]
-    yield held(
-        scenario,
+    yield tell(
         "mixed model, hardest − random (log odds)",
         "variational Bayes (statsmodels; not used)",
         False,
@@ -405,6 +333,7 @@ def _variational(scenario: Scenario, rng: np.random.Generator) -> Iterator[Held]
 
 def _tau(scenario: Scenario, rng: np.random.Generator) -> Iterator[Held]:
     """Fit the scale of MIS to answers that follow it."""
+    tell = partial(held, scenario)
     n_units = scenario.design.n_units
     mean, sd_unit, sd_task = scenario.margins
     margins = rng.normal(mean, sd_unit, (n_units, 1)) + rng.normal(
@@ -422,8 +351,7 @@ def _tau(scenario: Scenario, rng: np.random.Generator) -> Iterator[Held]:
     )
     tasks = pd.DataFrame({"unit": np.repeat(names, N_TASKS), "margin": margins.ravel()})
     found = fit_tau(units, tasks, rng=rng, n_repeats=1, n_resamples=200)
-    yield held(
-        scenario,
+    yield tell(
         "tau",
         "sandwich over units, log scale, t",
         True,
@@ -439,30 +367,6 @@ SOURCES: Mapping[str, Callable[[Scenario, np.random.Generator], Iterator[Held]]]
         {"his": _his, "groups": _groups, "variational": _variational, "tau": _tau}
     )
 )
-
-
-def true_reliability(scenario: Scenario) -> tuple[float, float]:
-    """Return the ICC of single answers and of unit means that are planted."""
-    mean, sd = his_spread(scenario.variances)
-    single = sd**2 / (mean * (1 - mean))
-    k = scenario.design.answers_per_unit
-    return single, k * single / (1 + (k - 1) * single)
-
-
-@cache
-def true_correlation(scenario: Scenario, method: str) -> float:
-    """Return the correlation of MIS with HIS of so many answers, over all units."""
-    if method == "pearson":
-        reliability = true_reliability(scenario)[1]
-        return float(scenario.variances.correlation * reliability**0.5)
-    rng = np.random.default_rng(0)
-    many = StudyDesign(n_units=N_POPULATION, answers_per_unit=1, main_trials=1000)
-    study = simulated_study(scenario.variances, many, rng=rng, groups=False)
-    n_answers = scenario.design.answers_per_unit
-    his = rng.binomial(n_answers, study.true_his) / n_answers
-    if method == "spearman":
-        return float(spearmanr(study.mis, his).statistic)
-    return float(kendalltau(study.mis, his).statistic)
 
 
 def held(

@@ -305,6 +305,23 @@ def interval_of_sums(
         )
 
 
+def interval_of_share(
+    sums: Array,
+    *,
+    rng: np.random.Generator,
+    level: float = 0.95,
+    n_resamples: int = N_RESAMPLES,
+) -> tuple[float, float] | None:
+    """Return :func:`interval_of_sums` of the first of two sums over the second."""
+    return interval_of_sums(
+        sums,
+        lambda drawn: drawn[..., 0] / drawn[..., 1],
+        rng=rng,
+        level=level,
+        n_resamples=n_resamples,
+    )
+
+
 def batch_sizes(n_resamples: int, width: int) -> Iterator[int]:
     """Split resamples of ``width`` numbers each into batches of bounded memory."""
     batch = max(1, _CELLS_A_BATCH // max(width, 1))

@@ -25,9 +25,9 @@ from rich.table import Table
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from analysis.power_simulation import StudyDesign, Variances, simulated_study
 from analysis.resampling import count_answers
 from analysis.score_intervals import score_interval
+from analysis.simulated_studies import StudyDesign, Variances, simulated_study
 from data.formats import Header
 from data.responses import RESPONSES, SESSIONS, Responses, write_responses
 from data.tables import checked

@@ -177,7 +177,10 @@ def padded(content: bytes, n_bytes: int) -> bytes:
     """
     rest = n_bytes - len(content)
     if rest < _LEAST_COMMENT:
-        raise ValueError(f"{rest} bytes can't be added; a comment takes at least 4")
+        raise ValueError(
+            f"'n_bytes' is {n_bytes}; for an atlas of {len(content)} bytes it must be"
+            f" at least {least_padded(content)}."
+        )
     comments = []
     while rest:
         # What is left for the next comment must suffice for one.

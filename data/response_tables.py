@@ -138,7 +138,7 @@ to be, 'element_ms' the same by Element Timing; both may be negative. Window, 'z
 (1: as at the session's start), 'fullscreen', 'refresh_hz', and how often the window
 lost focus or was hidden, are those of this trial.
 'simulated' answers come from an 'observer' that is a program. A reader may add columns
-of its study, such as those of :data:`data.borowski.CONDITIONS`.
+of its study, such as those of :data:`data.borowski_tables.CONDITIONS`.
 """
 
 SESSIONS = pa.DataFrameSchema(

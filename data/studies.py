@@ -1,6 +1,6 @@
 """A compiled study: all that a server, a lab or an archive needs to run it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +15,7 @@ from data.files import read_json, write_json
 from data.formats import Header, read_header, write_header
 from data.images import DISPLAY_SIDE
 from data.tasks import Task
-from data.units import UnitId
+from data.units import UnitId, near_names
 
 Polarity = Literal["positive", "negative"]
 Side = Literal["left", "right"]
@@ -96,12 +96,8 @@ class StudyConfig(BaseModel):
         try:
             return cls(**settings)
         except pydantic.ValidationError as error:
-            first = error.errors()[0]
-            name = ".".join(str(part) for part in first["loc"]) or "settings"
-            raise DataContractError(
-                f"{source}: {name!r} is {first['input']!r};"
-                f" {first['msg'][0].lower()}{first['msg'][1:]}. Mend this setting."
-            ) from error
+            said = _worded(dict(error.errors()[0]), cls.model_fields)
+            raise DataContractError(f"{source}: {said}") from error
 
     @field_validator("exclusion", mode="before")
     @classmethod
@@ -114,8 +110,24 @@ class StudyConfig(BaseModel):
     @model_validator(mode="after")
     def _practice_has_trials(self) -> Self:
         if self.n_obvious_practice + self.n_less_obvious_practice == 0:
-            raise ValueError("a practice round needs at least one trial")
+            raise ValueError(
+                "'n_obvious_practice' and 'n_less_obvious_practice' are both 0; a"
+                " practice round needs at least one trial. Raise one of them."
+            )
         return self
+
+
+def _worded(error: Mapping[str, Any], known: Iterable[str]) -> str:
+    """Say what pydantic found, as this project does."""
+    name = ".".join(str(part) for part in error["loc"])
+    if not name:
+        return str(error["ctx"]["error"])
+    if error["type"] == "missing":
+        return f"{name!r} is missing; a study needs it. Add this setting."
+    if error["type"] == "extra_forbidden":
+        return f"{name!r} is no setting of a study. {near_names(name, known)}"
+    said = f"{error['msg'][0].lower()}{error['msg'][1:]}"
+    return f"{name!r} is {error['input']!r}; {said}. Mend this setting."
 
 
 IMI_PRESET: dict[str, Any] = {

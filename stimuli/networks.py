@@ -12,10 +12,12 @@ import torch
 from PIL import Image
 
 from data.errors import DataContractError, MissingExtraError
+from data.files import file_hash
 from data.functions import named_function, source_hash
 from data.images import display_crop
+from data.package_networks import is_package_network, make_package_network
 from data.units import near_names
-from stimuli.package_networks import PACKAGES, load_package_network, load_weights
+from data.weights import put_state, read_state
 
 Preprocess = Callable[[Image.Image], torch.Tensor]
 
@@ -89,14 +91,14 @@ def load_network(
     if network in _LITE_SIDES:
         module, preprocess = _efficientnet_lite(network)
         if weights is not None:
-            load_weights(module, Path(weights), network)
+            put_state(module, read_state(Path(weights)), Path(weights), network)
         config = {"network": network, "preprocess": _lite_text(_LITE_SIDES[network])}
         return _checked(name or network, module, preprocess, config)
-    package, _, own_name = network.partition(":")
-    if package in PACKAGES and own_name:
-        module, preprocess, config = load_package_network(network, weights)
-        own_name = own_name.partition("/")[0]
-        return _checked(name or own_name, module, preprocess, config)
+    if is_package_network(network):
+        made = make_package_network(network, weights)
+        own_name = network.partition(":")[2].partition("/")[0]
+        config = _package_config(network, str(weights))
+        return _checked(name or own_name, made.module, made.preprocess, config)
     if ":" not in network:
         raise DataContractError(
             f"Network {network!r} is not known; it must be one of {list(NETWORKS)},"
@@ -105,7 +107,7 @@ def load_network(
         )
     module, preprocess, text = _from_function(network)
     if weights is not None:
-        load_weights(module, Path(weights), network)
+        put_state(module, read_state(Path(weights)), Path(weights), network)
     config = {"network": network, "preprocess": text}
     config["source_sha256"] = source_hash(network) or "unknown"
     return _checked(name or network.rpartition(":")[2], module, preprocess, config)
@@ -159,6 +161,16 @@ def imagenet_preprocess(image: Image.Image) -> torch.Tensor:
 def _pixels(image: Image.Image) -> torch.Tensor:
     array = np.array(image.convert("RGB"), dtype=np.float32)
     return torch.from_numpy(array.transpose(2, 0, 1).copy())
+
+
+def _package_config(network: str, weights: str) -> dict[str, Any]:
+    package, _, own_name = network.partition(":")
+    is_file = weights not in {"download", "random"}
+    return {
+        "network": network,
+        "preprocess": f"{package}'s own for {own_name}",
+        "weights": f"file {file_hash(Path(weights))}" if is_file else weights,
+    }
 
 
 def _lite_text(side: int) -> str:

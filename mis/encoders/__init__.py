@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 
 from data.errors import DataContractError, MissingExtraError
+from data.package_networks import is_package_network
 from data.units import near_names
 from mis.encoders.protocol import ImageEncoder, PairwiseEncoder
 
@@ -19,9 +20,6 @@ __all__ = [
     "default_tau",
     "load_encoder",
 ]
-
-NETWORK_PACKAGES = ("timm", "torchvision", "open_clip")
-"""What stands before the colon in the name of a package's network."""
 
 
 @dataclass(frozen=True)
@@ -152,7 +150,7 @@ def load_encoder(
         from mis.torch_kernels import checked_device
 
         checked_device(device)
-    if name in ENCODERS or name.partition(":")[0] in NETWORK_PACKAGES:
+    if name in ENCODERS or is_package_network(name):
         entry = ENCODERS.get(name) or _network_entry(name)
         try:
             module = import_module(entry.module)

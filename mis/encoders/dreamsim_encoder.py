@@ -18,8 +18,8 @@ from torch.nn import functional
 
 from data.errors import DataContractError, MissingExtraError
 from data.files import bytes_hash, file_hash, folder_hash
+from data.package_networks import let_torchvision_load
 from mis.encoders.protocol import described, pixels
-from mis.encoders.weights import let_torchvision_load
 
 DEFAULT_FOLDER = Path("~/.cache/dreamsim")
 

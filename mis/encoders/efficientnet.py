@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from data.errors import MissingExtraError
+from data.weights import put_state, read_state
 from mis.encoders.protocol import described, pixels
-from mis.encoders.weights import fit, read_state
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +64,7 @@ def load(
     name = f"efficientnet-{variant}"
     path = _weights_path(variant, weights)
     network = EfficientNet.from_name(name)
-    fit(network, read_state(path), path, name)
+    put_state(network, read_state(path), path, name)
     network.eval().requires_grad_(False).to(device)
     side = int(EfficientNet.get_image_size(name))
     return PooledFeatures(

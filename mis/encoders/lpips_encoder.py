@@ -16,9 +16,10 @@ from torch import Tensor
 
 from data.errors import MissingExtraError
 from data.files import bytes_hash, file_hash
+from data.package_networks import let_torchvision_load
+from data.weights import put_state, read_state
 from mis.encoders.patches import SIDE, patches
 from mis.encoders.protocol import squared_distance
-from mis.encoders.weights import fit, let_torchvision_load, read_state
 
 TRUNKS = {
     "alex": ("alexnet", "alexnet-owt-7be5be79.pth"),
@@ -98,7 +99,7 @@ def load(variant: str, weights: Path | None = None, device: str = "cpu") -> Lpip
         import lpips
 
         network = lpips.LPIPS(net=variant, pnet_rand=True, verbose=False)
-    fit(network.net, _renamed(read_state(path), network.net), path, variant)
+    put_state(network.net, _renamed(read_state(path), network.net), path, variant)
     network.eval().requires_grad_(False).to(device)
     with torch.inference_mode():
         blank = torch.zeros(1, 3, SIDE, SIDE, device=device)

@@ -1,13 +1,10 @@
 """Networks of timm, torchvision and open_clip as encoders, at any of their layers."""
 
 import hashlib
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,18 +13,11 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
 
-from data.errors import DataContractError, MissingExtraError
+from data.errors import DataContractError
 from data.images import DISPLAY_SIDE
+from data.package_networks import PACKAGES, make_package_network
 from data.units import near_names
 from mis.encoders.protocol import pixels
-from mis.encoders.weights import fit, let_torchvision_load, read_state
-
-PACKAGES = {
-    "timm": "timm",
-    "torchvision": "torchvision",
-    "open_clip": "open-clip-torch",
-}
-"""Prefix of an encoder's name, and what to install."""
 
 _MEAN, _SD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet
 
@@ -91,22 +81,10 @@ def load(
     """
     package, _, rest = variant.partition(":")
     name, _, layer = rest.partition("@")
-    if weights is None:
-        raise DataContractError(
-            f"The encoder {variant!r} comes without weights; --weights must be a file,"
-            " 'download' (from where the package has them) or 'random'. Give one."
-        )
-    let_torchvision_load()
-    makers = {"timm": _timm, "torchvision": _torchvision, "open_clip": _open_clip}
-    try:
-        network, scale = makers[package](name, str(weights) == "download")
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(
-            f"The encoder {variant!r} needs the package {error.name!r}."
-            " Install it with: pip install -e '.[networks]'"
-        ) from error
-    if str(weights) not in {"download", "random"}:
-        fit(network, read_state(weights), weights, name)
+    made = make_package_network(
+        f"{package}:{name}", None if weights is None else str(weights)
+    )
+    network, scale = made.module, Scale(side=made.side, mean=made.mean, sd=made.sd)
     if package == "timm" and not layer:
         network.reset_classifier(0)
     elif package == "torchvision" and not layer:
@@ -118,7 +96,7 @@ def load(
         scale,
         device=device,
         config={
-            "weights": "random" if str(weights) == "random" else weights.name,
+            "weights": Path(str(weights)).name,
             "preprocessing": f"{preprocessing}, sd {scale.sd}",
             "features": f"{variant}: pooled, unit norm",
             "packages": " ".join(
@@ -250,76 +228,3 @@ def _before_the_classes(network: nn.Module) -> str:
             f" named as NAME@LAYER. {near_names('features', names)}"
         )
     return pools[-1]
-
-
-def _timm(name: str, download: bool) -> tuple[Any, Scale]:
-    timm = import_module("timm")
-    if not timm.is_model(name):
-        raise _unknown("timm", name, timm.list_models())
-    network = _made(lambda: timm.create_model(name, pretrained=download), name)
-    settings = timm.data.resolve_data_config({}, model=network)
-    return network, Scale(
-        side=int(settings["input_size"][-1]),
-        mean=tuple(settings["mean"]),
-        sd=tuple(settings["std"]),
-    )
-
-
-def _torchvision(name: str, download: bool) -> tuple[Any, Scale]:
-    models = import_module("torchvision.models")
-    known = models.list_models(module=models)
-    if name not in known:
-        raise _unknown("torchvision", name, known)
-    published = models.get_model_weights(name).DEFAULT
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # of GoogLeNet's random start
-        network = _made(
-            lambda: models.get_model(name, weights=published if download else None),
-            name,
-        )
-    transform = published.transforms()
-    return network, Scale(
-        side=int(transform.crop_size[0]),
-        mean=tuple(transform.mean),
-        sd=tuple(transform.std),
-    )
-
-
-def _open_clip(name: str, download: bool) -> tuple[Any, Scale]:
-    open_clip = import_module("open_clip")
-    model, _, published = name.partition("/")
-    if model not in open_clip.list_models():
-        raise _unknown("open_clip", model, open_clip.list_models())
-    tags = open_clip.list_pretrained_tags_by_model(model)
-    if download and published not in tags:
-        raise _unknown(f"open_clip:{model}", published, tags)
-    whole = _made(
-        lambda: open_clip.create_model(
-            model, pretrained=published if download else None
-        ),
-        name,
-    )
-    tower = whole.visual
-    side = tower.image_size
-    return tower, Scale(
-        side=int(side[0] if isinstance(side, (tuple, list)) else side),
-        mean=tuple(tower.image_mean or open_clip.OPENAI_DATASET_MEAN),
-        sd=tuple(tower.image_std or open_clip.OPENAI_DATASET_STD),
-    )
-
-
-def _unknown(package: str, name: str, known: Sequence[str]) -> DataContractError:
-    return DataContractError(
-        f"{package} has no network or weights {name!r}. {near_names(name, known)}"
-    )
-
-
-def _made(make: Callable[[], Any], name: str) -> Any:
-    try:
-        return make()
-    except (OSError, RuntimeError) as error:
-        first = (str(error).splitlines() or [""])[0]
-        raise DataContractError(
-            f"{name!r} can't be made ({type(error).__name__}: {first}). Where weights"
-            " can't be downloaded, give --weights FILE."
-        ) from error

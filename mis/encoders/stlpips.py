@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from data.errors import MissingExtraError
+from data.weights import put_state, read_state
 from mis.encoders.patches import SIDE, patches
 from mis.encoders.protocol import described, squared_distance
-from mis.encoders.weights import fit, read_state
 
 _FILE = "alex_shift_tolerant.pth"
 
@@ -144,7 +144,7 @@ def load(
     """
     path = _weights_path(weights)
     network = ShiftTolerantAlex()
-    fit(network, read_state(path), path, "st-lpips")
+    put_state(network, read_state(path), path, "st-lpips")
     network.eval().requires_grad_(False).to(device)
     with torch.inference_mode():
         n_features = network(torch.zeros(1, 3, SIDE, SIDE, device=device)).shape[1]

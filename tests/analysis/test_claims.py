@@ -2,8 +2,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.claim_values import STATISTICS, Evidence
+from analysis.claim_values import STATISTICS
 from analysis.claims import claims_hold, published_claims
+from analysis.evidence import Evidence
 from data.published import DATA_WORDS, PublishedValue, read_borowski2021, read_claims
 from tests.analysis.toy import toy_responses, toy_units
 

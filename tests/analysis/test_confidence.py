@@ -1,5 +1,3 @@
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,7 +8,7 @@ from analysis.confidence import (
     score_given_confidence,
     stated_probabilities,
 )
-from tests.analysis.borowski import CONDITIONS, borowski_answers
+from tests.analysis.borowski import CONDITIONS, golden_cell
 
 
 def answers(rng, *, n_sessions=15, n_trials=60, n_units=10):
@@ -31,15 +29,8 @@ def answers(rng, *, n_sessions=15, n_trials=60, n_units=10):
 
 @pytest.mark.parametrize("condition", [*CONDITIONS, "catch"])
 def test_scores_given_confidence_are_those_of_another_program(shared, rng, condition):
-    path = shared / "data/borowski2021_experiment1/golden_statistics.json"
-    golden = json.loads(path.read_text())
-    table = borowski_answers(shared)
-    if condition == "catch":
-        own, expected = table.query("kind == 'catch'"), golden["I|catch|all"]
-        own = own.assign(kind="main")
-    else:
-        own = table.query("kind == 'main' and condition == @condition")
-        expected = golden[f"I|main|{condition}"]
+    own, expected = golden_cell(shared, condition)
+    own = own.assign(kind="main")
     found = score_given_confidence(own, rng=rng, n_resamples=50)
     counts = {
         str(row.confidence): {"n": row.n_trials, "k": row.n_correct}

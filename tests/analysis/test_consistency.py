@@ -1,12 +1,10 @@
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
 from analysis.consistency import repeat_consistency, repeated_pairs
-from tests.analysis.borowski import borowski_answers
+from tests.analysis.borowski import borowski_answers, golden_statistics
 
 
 def answers(rng, *, n_sessions=20, n_tasks=15, same=0.8):
@@ -29,8 +27,7 @@ def answers(rng, *, n_sessions=20, n_tasks=15, same=0.8):
 
 
 def test_repeats_are_those_of_another_program(shared, rng):
-    path = shared / "data/borowski2021_experiment1/golden_statistics.json"
-    golden = json.loads(path.read_text())["I|repeat_consistency"]
+    golden = golden_statistics(shared)["I|repeat_consistency"]
     table = borowski_answers(shared)
     found = repeat_consistency(table, rng=rng, n_resamples=99)
     assert found.n_pairs == golden["n_pairs"]

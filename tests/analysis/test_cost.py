@@ -15,6 +15,11 @@ def test_sessions_that_will_be_excluded_are_paid_too():
     assert study_cost(60, 40, Pay(per_hour=9, excluded=0.25)).n_paid == 80
 
 
+def test_nobody_is_paid_for_the_error_of_floating_point():
+    assert 21 / (1 - 0.3) > 30
+    assert study_cost(21, 40, Pay(per_hour=9, excluded=0.3)).n_paid == 30
+
+
 def test_rewards_are_rounded_up_to_a_hundredth():
     pay = Pay(per_hour=10, minutes=10, excluded=0)
     assert study_cost(1, 40, pay).reward == 1.67

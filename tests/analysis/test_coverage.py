@@ -7,7 +7,8 @@ from analysis import coverage
 from analysis.coverage import coverage_tables, power_table
 from analysis.coverage_page import page
 from analysis.error_rates import Rejected, false_findings
-from analysis.recovery import SCENARIOS, Held, true_correlation, true_reliability
+from analysis.recovery import Held
+from analysis.scenarios import SCENARIOS, true_correlation, true_reliability
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +91,7 @@ def test_a_verdict_asks_what_a_method_claims(share, claims, said):
 def test_the_planted_reliability_and_correlations_are_those_of_many_units(
     scenario, rng
 ):
-    from analysis.power_simulation import StudyDesign, simulated_study
+    from analysis.simulated_studies import StudyDesign, simulated_study
 
     design = StudyDesign(
         n_units=6000,

@@ -1,4 +1,3 @@
-import doctest
 import importlib
 import re
 from pathlib import Path
@@ -6,24 +5,16 @@ from pathlib import Path
 import pytest
 
 from analysis.validate import build_parser
+from tests.documentation import examples_that_fail
 
 README = Path(__file__).resolve().parents[2] / "analysis/README.md"
 TEXT = README.read_text(encoding="utf-8")
 
 
 def test_every_example_prints_what_the_page_says():
-    blocks = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
-    assert len(blocks) > 15
-    runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
-    known = {}
-    for number, block in enumerate(blocks):
-        test = doctest.DocTestParser().get_doctest(
-            block, known, f"example {number}", str(README), 0
-        )
-        test.globs = known
-        said = []
-        failed = runner.run(test, out=said.append, clear_globs=False).failed
-        assert not failed, "".join(said)
+    n_blocks, said = examples_that_fail(README)
+    assert n_blocks > 15
+    assert not said, "".join(said)
 
 
 NAMED = sorted(set(re.findall(r"`([a-z_]+)\.([a-z_]+)`", TEXT.split("## A small")[0])))

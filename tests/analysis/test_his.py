@@ -1,4 +1,3 @@
-import json
 from math import sqrt
 
 import numpy as np
@@ -9,13 +8,7 @@ from hypothesis import strategies as st
 
 from analysis.his import condition_score, human_interpretability, proportions
 from data.errors import DataContractError
-from tests.analysis.borowski import CONDITIONS, borowski_answers
-
-
-@pytest.fixture(scope="module")
-def golden(shared):
-    path = shared / "data/borowski2021_experiment1/golden_statistics.json"
-    return json.loads(path.read_text())
+from tests.analysis.borowski import CONDITIONS, golden_cell
 
 
 def answers(n_correct, n_trials, *, unit="toy::a::0", kind="main"):
@@ -25,10 +18,9 @@ def answers(n_correct, n_trials, *, unit="toy::a::0", kind="main"):
 
 
 @pytest.mark.parametrize("condition", CONDITIONS)
-def test_unit_scores_are_those_of_another_program(shared, golden, condition, rng):
-    own = borowski_answers(shared).query("condition == @condition")
+def test_unit_scores_are_those_of_another_program(shared, condition, rng):
+    own, expected = golden_cell(shared, condition)
     scores = human_interpretability(own)
-    expected = golden[f"I|main|{condition}"]
     whole = condition_score(scores, rng=rng, n_resamples=99)
     assert whole.n_units == expected["n_units"]
     assert whole.n_trials == expected["n_trials"]
@@ -39,10 +31,9 @@ def test_unit_scores_are_those_of_another_program(shared, golden, condition, rng
 
 
 @pytest.mark.parametrize("condition", CONDITIONS)
-def test_proportion_and_wilson_are_those_of_another_program(shared, golden, condition):
-    own = borowski_answers(shared).query("condition == @condition and kind == 'main'")
+def test_proportion_and_wilson_are_those_of_another_program(shared, condition):
+    own, expected = golden_cell(shared, condition)
     row = proportions(own, "condition").iloc[0]
-    expected = golden[f"I|main|{condition}"]
     assert row["n_correct"] == expected["n_correct"]
     assert row["proportion_correct"] == pytest.approx(
         expected["pooled_accuracy"], abs=1e-6
@@ -53,14 +44,14 @@ def test_proportion_and_wilson_are_those_of_another_program(shared, golden, cond
 
 
 @pytest.mark.parametrize("condition", CONDITIONS)
-def test_counts_by_confidence_are_those_of_another_program(shared, golden, condition):
-    own = borowski_answers(shared).query("condition == @condition and kind == 'main'")
+def test_counts_by_confidence_are_those_of_another_program(shared, condition):
+    own, expected = golden_cell(shared, condition)
     table = proportions(own, "confidence")
     found = {
         str(row.confidence): {"n": row.n_trials, "k": row.n_correct}
         for row in table.itertuples()
     }
-    assert found == golden[f"I|main|{condition}"]["accuracy_by_confidence"]
+    assert found == expected["accuracy_by_confidence"]
 
 
 @pytest.mark.parametrize(("k", "n"), [(0, 10), (3, 7), (10, 10), (1, 1)])

@@ -5,9 +5,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.laplace import Crossed, fit_crossed
+from analysis.crossed_likelihood import Crossed
+from analysis.laplace import fit_crossed
 from analysis.mixed_model import mixed_model, participant_names, population_proportion
-from analysis.power_simulation import StudyDesign, Variances, simulated_study
+from analysis.simulated_studies import StudyDesign, Variances, simulated_study
 
 GOLDEN = json.loads(
     (Path(__file__).parent.parent / "golden/mixed_model.json").read_text()

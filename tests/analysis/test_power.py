@@ -6,30 +6,30 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from analysis import power_command, power_simulation
+from analysis import power_command
 from analysis.correlation import correlation
 from analysis.cost import Pay
 from analysis.crossed import crossed_contrast
 from analysis.his import human_interpretability
 from analysis.inclusion import NO_CRITERIA, include
-from analysis.power import (
+from analysis.power import Wanted, power_plan
+from analysis.power_simulation import STEPS, outcomes
+from analysis.power_variances import (
     BOROWSKI,
-    Wanted,
     imi_variances,
     pilot_session,
     pilot_variances,
-    power_plan,
 )
-from analysis.power_simulation import (
+from analysis.simulated_studies import (
     GROUPS,
     StudyDesign,
     Variances,
     assignment,
     his_spread,
-    outcomes,
     simulated_study,
-    units_needed,
 )
+from analysis.units_needed import units_needed
+from data.published import read_imi_model_scores
 from tests.analysis.toy import toy_responses, toy_units
 
 PLANTED = Variances(
@@ -133,7 +133,7 @@ def test_the_units_that_are_needed_come_out_of_noise_without_bias(
             width=shown, width_error=error, power=shown, power_error=error
         )
 
-    monkeypatch.setattr(power_simulation, "outcomes", noisy)
+    monkeypatch.setattr("analysis.units_needed.outcomes", noisy)
     found = [
         units_needed(
             "his", PLANTED, DESIGN, wanted, goal=goal, n_simulations=1, rng=rng
@@ -152,6 +152,28 @@ def test_a_promised_width_is_what_fresh_studies_give():
         "his", PLANTED, design, n_simulations=300, rng=np.random.default_rng(2)
     )
     assert fresh.width == pytest.approx(0.06, rel=0.04)
+
+
+def test_power_counts_the_studies_that_tell_both_steps_apart():
+    found = outcomes(
+        "contrast", PLANTED, DESIGN, n_simulations=30, rng=np.random.default_rng(1)
+    )
+    rng = np.random.default_rng(1)
+    ends = []
+    for _ in range(30):
+        own = simulated_study(PLANTED, DESIGN, rng=rng).answers()
+        given = own["correct"], own["unit"], own["participant_id"]
+        ends.append(
+            [
+                crossed_contrast(
+                    *given, groups=own["group"], weights={high: 1.0, low: -1.0}
+                ).ci_low
+                for high, low in STEPS
+            ]
+        )
+    told = np.array(ends) > 0
+    assert (told.sum(axis=1) == 1).any()
+    assert found.told_apart.tolist() == told.all(axis=1).tolist()
 
 
 def test_a_promised_power_is_what_fresh_studies_give():
@@ -217,6 +239,17 @@ def test_imis_spread_is_what_its_intervals_imply_less_chance():
     found = imi_variances(step=0.1, correlation=None)
     assert 0.07 < his_spread(found)[1] < 0.13
     assert his_spread(found)[0] == pytest.approx(found.mean, abs=1e-6)
+
+
+def test_thirty_answers_to_imis_units_spread_as_published():
+    found = imi_variances(step=0.1, correlation=None)
+    true = his_spread(found)[1] ** 2
+    table = read_imi_model_scores().table.query("explanation_method == 'natural'")
+    half = (table["ci_high"] - table["ci_low"]) / 2
+    published = (half / norm.ppf(0.975) * table["n_units"] ** 0.5).median()
+    # A unit's 30 answers add p (1 - p) / 30, whose mean lacks the spread of p.
+    noise = (found.mean * (1 - found.mean) - true) / 30
+    assert true + noise == pytest.approx(published**2, rel=1e-4)
 
 
 @pytest.mark.parametrize(

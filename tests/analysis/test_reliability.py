@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pingouin
 import pytest
-from scipy.stats import beta
+from scipy.stats import beta, f_oneway, ttest_1samp
 from statsmodels.stats.inter_rater import aggregate_raters, fleiss_kappa
 
 from analysis.disattenuation import disattenuated_correlation
@@ -75,6 +75,19 @@ def test_planted_iccs_come_out(rng, keep):
     assert found.mean == pytest.approx(k * truth / (1 + (k - 1) * truth), abs=0.02)
 
 
+def test_unequal_numbers_of_answers_count_as_shrout_and_fleiss_have_it(rng):
+    table = answers(rng, n_units=10, n_participants=40)
+    seen = table["session_id"].astype(int) < 4 * (table["unit"] + 1)
+    table = table[seen]
+    sizes = table.groupby("unit").size().to_numpy()
+    k = (sizes.sum() - (sizes**2).sum() / sizes.sum()) / 9
+    samples = [own["correct"].astype(float) for _, own in table.groupby("unit")]
+    signal = f_oneway(*samples).statistic - 1
+    found = unit_reliability(table)
+    assert found.k == pytest.approx(k)
+    assert found.single == pytest.approx(signal / (signal + k))
+
+
 def test_the_icc_of_means_is_the_squared_correlation_with_the_truth(rng):
     planted = rng.uniform(0.5, 1, 4000)
     correct = rng.random((15, 4000)) < planted
@@ -121,6 +134,25 @@ def test_one_interval_is_that_of_both_coefficients(rng):
         (found.single_high, found.mean_high),
     ):
         assert mean == pytest.approx(found.k * single / (1 + (found.k - 1) * single))
+
+
+def test_the_interval_is_students_over_pseudo_values_of_log_signal_to_noise(rng):
+    table = answers(rng, n_units=15)
+
+    def log_signal(units):
+        samples = [own["correct"].astype(float) for _, own in units.groupby("unit")]
+        return np.log(0.25 + f_oneway(*samples).statistic - 1)
+
+    whole = log_signal(table)
+    pseudo = [
+        15 * whole - 14 * log_signal(table[table["unit"] != unit]) for unit in range(15)
+    ]
+    ends = ttest_1samp(pseudo, 0).confidence_interval(0.95)
+    low, high = np.exp(ends) - 0.25
+    found = unit_reliability(table)
+    assert (found.mean_low, found.mean_high) == pytest.approx(
+        (low / (1 + low), high / (1 + high))
+    )
 
 
 def test_people_who_guess_have_an_icc_whose_interval_holds_0(rng):

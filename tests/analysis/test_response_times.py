@@ -1,12 +1,10 @@
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import wilcoxon
 
 from analysis.response_times import KEEP_ALL, OutlierRule, outliers, response_times
-from tests.analysis.borowski import CONDITIONS, borowski_answers
+from tests.analysis.borowski import CONDITIONS, golden_cell
 
 
 def answers(rng, *, n_sessions=12, n_trials=40, slower_ms=600.0):
@@ -27,14 +25,7 @@ def answers(rng, *, n_sessions=12, n_trials=40, slower_ms=600.0):
 
 @pytest.mark.parametrize("condition", [*CONDITIONS, "catch"])
 def test_medians_are_those_of_another_program(shared, rng, condition):
-    path = shared / "data/borowski2021_experiment1/golden_statistics.json"
-    golden = json.loads(path.read_text())
-    table = borowski_answers(shared)
-    if condition == "catch":
-        own, expected = table.query("kind == 'catch'"), golden["I|catch|all"]
-    else:
-        own = table.query("kind == 'main' and condition == @condition")
-        expected = golden[f"I|main|{condition}"]
+    own, expected = golden_cell(shared, condition)
     found = response_times(own, rng=rng, n_resamples=50)
     assert (found.summary["median_ms"] / 1000).tolist() == pytest.approx(
         [expected[f"median_rt{name}"] for name in ("", "_correct", "_error")], abs=1e-4

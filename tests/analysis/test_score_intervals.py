@@ -1,12 +1,10 @@
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
-from scipy.stats import bootstrap, ttest_1samp
+from scipy.stats import bootstrap, norm, t, ttest_1samp
 
 from analysis.his import (
     human_interpretability,
@@ -25,13 +23,7 @@ from analysis.resampling import (
 )
 from analysis.score_intervals import score_interval, two_way_variance
 from data.errors import DataContractError
-from tests.analysis.borowski import CONDITIONS, borowski_answers
-
-
-@pytest.fixture(scope="module")
-def golden(shared):
-    path = shared / "data/borowski2021_experiment1/golden_statistics.json"
-    return json.loads(path.read_text())
+from tests.analysis.borowski import CONDITIONS, borowski_answers, golden_cell
 
 
 def study(rng, *, n_participants=20, n_units=12, per_session=8, sd=0.1):
@@ -57,13 +49,8 @@ def counts_of(correct, asked=None):
 
 
 @pytest.mark.parametrize("condition", [*CONDITIONS, "catch"])
-def test_the_mean_participant_is_that_of_another_program(shared, golden, condition):
-    table = borowski_answers(shared)
-    if condition == "catch":
-        own, expected = table.query("kind == 'catch'"), golden["I|catch|all"]
-    else:
-        own = table.query("kind == 'main' and condition == @condition")
-        expected = golden[f"I|main|{condition}"]
+def test_the_mean_participant_is_that_of_another_program(shared, condition):
+    own, expected = golden_cell(shared, condition)
     found = participant_mean(own)
     assert found.n_participants == expected["n_subjects"]
     assert [found.mean, found.sd, found.two_se] == pytest.approx(
@@ -130,6 +117,13 @@ def test_the_level_is_expanded_most_for_few():
     assert many == pytest.approx(0.95, abs=1e-4)
 
 
+@pytest.mark.parametrize("n", [3, 5, 100])
+def test_at_the_expanded_level_a_bootstrap_of_a_mean_has_students_interval(n):
+    z = norm.ppf((1 + expanded_level(0.95, n)) / 2)
+    # Resampled means vary by the variance that divides by n.
+    assert z * np.sqrt((n - 1) / n) == pytest.approx(t.ppf(0.975, n - 1))
+
+
 def test_weights_are_counts_of_as_many_draws(rng):
     weights = draw_weights(7, 500, rng)
     assert weights.shape == (500, 7)
@@ -162,6 +156,16 @@ def test_a_unit_that_nobody_drawn_met_has_no_weight(rng):
     ]
     found = {tuple(row) for _, weights in pairs for row in weights}
     assert found == {(1, 1), (1, 0), (0, 1)}
+
+
+def test_a_unit_that_is_drawn_but_that_nobody_drawn_met_has_no_weight(rng):
+    asked = np.eye(5)
+    for scores, weights in unit_score_resamples(
+        counts_of(asked, asked), resample="both", rng=rng, n_resamples=50
+    ):
+        # All answers are right: only units without an answer have the score 0.
+        assert weights[scores == 1].any()
+        assert not weights[scores == 0].any()
 
 
 def test_another_word_for_what_is_drawn_is_refused(rng):

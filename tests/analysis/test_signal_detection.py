@@ -1,18 +1,10 @@
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import norm
 
 from analysis.signal_detection import sensitivity
-from tests.analysis.borowski import CONDITIONS, borowski_answers
-
-
-@pytest.fixture(scope="module")
-def golden(shared):
-    path = shared / "data/borowski2021_experiment1/golden_statistics.json"
-    return json.loads(path.read_text())
+from tests.analysis.borowski import CONDITIONS, golden_cell
 
 
 def answers(n_trials, dprime, criterion, rng, *, n_sessions=20):
@@ -42,15 +34,8 @@ def swapped(table):
 
 
 @pytest.mark.parametrize("condition", [*CONDITIONS, "catch"])
-def test_dprime_and_criterion_are_those_of_another_program(
-    shared, golden, condition, rng
-):
-    table = borowski_answers(shared)
-    if condition == "catch":
-        own, expected = table.query("kind == 'catch'"), golden["I|catch|all"]
-    else:
-        own = table.query("kind == 'main' and condition == @condition")
-        expected = golden[f"I|main|{condition}"]
+def test_dprime_and_criterion_are_those_of_another_program(shared, condition, rng):
+    own, expected = golden_cell(shared, condition)
     found = sensitivity(own, rng=rng, n_resamples=99)
     assert expected["response_counts"] == {
         "a_when_a": found.upper_when_upper,

@@ -5,13 +5,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from data.borowski import (
-    CELL,
-    CONDITIONS,
-    UNITS_CSV,
-    read_borowski,
-    read_borowski_folder,
-)
+from data.borowski import UNITS_CSV, read_borowski, read_borowski_folder
+from data.borowski_tables import CELL, CONDITIONS
 from data.errors import DataContractError
 from data.exclusion import IMI, exclusion_table
 from data.responses import RESPONSES, SESSIONS, read_responses
@@ -124,6 +119,13 @@ def test_repeated_trials_point_to_the_same_task(first, golden):
     assert (pairs["task_id"] == pairs["task_id_first"]).all()
     same = pairs["correct"] == pairs["correct_first"]
     assert same.sum() == expected["n_same_correctness"]
+
+
+def test_positive_explanations_stood_on_the_right(first):
+    own = first.responses
+    assert set(own["positive_side"]) == {"right"}
+    right_hand = own["chosen_query"] == "positive"
+    assert (right_hand == own["correct"]).all()
 
 
 def test_units_are_the_channels_that_the_machine_scores_name(first, folder):

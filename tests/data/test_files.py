@@ -26,6 +26,18 @@ def test_a_half_written_file_never_replaces_a_good_one(tmp_path):
     assert os.listdir(tmp_path) == ["table.csv"]
 
 
+def test_a_file_is_on_the_disk_before_it_takes_its_name(tmp_path, monkeypatch):
+    done = []
+
+    def noted(name, real):
+        return lambda *given: done.append(name) or real(*given)
+
+    for name in ("fsync", "replace"):
+        monkeypatch.setattr(os, name, noted(name, getattr(os, name)))
+    write_json(tmp_path / "answers.json", [1])
+    assert done == ["fsync", "replace"]
+
+
 def fill_halfway(path):
     with whole_folder(path) as part:
         (part / "one").write_text("half")
@@ -49,6 +61,24 @@ def test_a_written_folder_replaces_the_old_one_whole(tmp_path):
             write_json(part / "study.json", {"format": "unitscope/study"})
             (part / name).touch()
     assert sorted(path.name for path in folder.iterdir()) == ["new", "study.json"]
+
+
+def test_the_old_folder_stays_where_the_new_one_can_not_take_its_place(
+    tmp_path, monkeypatch
+):
+    folder, real = tmp_path / "study", os.replace
+    with whole_folder(folder) as part:
+        write_json(part / "study.json", {"format": "unitscope/study"})
+
+    def refuse_the_new(source, target):
+        if target == folder and not str(source).endswith(".old"):
+            raise PermissionError(13, "Permission denied")
+        real(source, target)
+
+    with pytest.raises(PermissionError), whole_folder(folder):
+        monkeypatch.setattr(os, "replace", refuse_the_new)
+    assert [path.name for path in folder.iterdir()] == ["study.json"]
+    assert os.listdir(tmp_path) == ["study"]
 
 
 def test_a_folder_with_other_files_is_left_alone(tmp_path):

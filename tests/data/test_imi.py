@@ -53,6 +53,7 @@ def test_the_real_row_in_our_words(real_row):
     assert row["correct"]
     assert row["rt_ms"] == 5954
     assert session["session_id"] == "resnet50_natural-61/0"
+    assert session["slot"] == 60
     assert (session["instruction_time_s"], session["total_time_s"]) == (69.713, 439.33)
 
 
@@ -242,6 +243,7 @@ def test_our_tables_come_back_from_imis_form(released, tmp_path):
     same = ["kind", "correct", "confidence", "rt_ms", "upper_query", "chosen_query"]
     pd.testing.assert_frame_equal(again.responses[same], ours.responses[same])
     assert table["button_pressed"].tolist() == released["button_pressed"].tolist()
+    assert table["task_number"].tolist() == released["task_number"].tolist()
 
 
 def test_choice_is_b_exactly_where_the_answer_is_correct_on_either_side(released):
@@ -252,6 +254,9 @@ def test_choice_is_b_exactly_where_the_answer_is_correct_on_either_side(released
     swapped = type(ours)(responses=flipped, sessions=ours.sessions, header=ours.header)
     table = imi_table(swapped, shown_images(flipped))
     assert ((table["choice"] == "b") == table["correct"]).all()
+    # The query that goes with the right-hand examples is the negative one here.
+    above = flipped["upper_query"] == "negative"
+    assert table["switched_queries"].tolist() == above.tolist()
 
 
 def test_instructed_trials_are_not_in_imis_form(released):

@@ -141,15 +141,25 @@ def test_a_trial_without_its_cells_is_refused(study_folder):
     ("setting", "match"),
     [
         ({"n_slots": 0}, "'n_slots' is 0; input should be greater"),
-        ({"colour": "blue"}, "'colour' is 'blue'; extra inputs are not permitted"),
+        ({"colour": "blue"}, "'colour' is no setting of a study"),
+        ({"n_main_trial": 3}, r"no setting of a study\. Did you mean 'n_main_trials'"),
         ({"study_id": "My Study"}, "'study_id' is 'My Study'"),
         ({"feedback": "some"}, "'feedback' is 'some'"),
-        ({"n_obvious_practice": 0, "n_less_obvious_practice": 0}, "at least one trial"),
+        (
+            {"n_obvious_practice": 0, "n_less_obvious_practice": 0},
+            "^The study: 'n_obvious_practice' and .*at least one trial. Raise one",
+        ),
     ],
 )
 def test_a_setting_that_is_wrong_is_named(setting, match):
     with pytest.raises(DataContractError, match=match):
         StudyConfig.of(SETTINGS | setting)
+
+
+def test_a_setting_that_is_missing_is_named():
+    settings = {name: one for name, one in SETTINGS.items() if name != "n_slots"}
+    with pytest.raises(DataContractError, match=r"x\.toml: 'n_slots' is missing;"):
+        StudyConfig.of(settings, "x.toml")
 
 
 def test_criteria_of_exclusion_are_imis_but_for_what_a_study_sets():

@@ -83,6 +83,13 @@ def test_a_units_tasks_do_not_depend_on_the_other_units(recording):
     np.testing.assert_array_equal(alone.explanations[0], together.explanations[2])
 
 
+def test_units_that_rank_the_images_alike_still_get_tasks_of_their_own(rng):
+    recording = recording_of(np.tile(rng.normal(size=100), (2, 1)), n_extremes=20)
+    first, second = draw_tasks(recording, SMALL, seed=1).explanations
+    assert set(first.ravel()) == set(second.ravel())
+    assert not np.array_equal(first, second)
+
+
 def test_a_constant_unit_gets_a_reason_and_no_tasks(rng):
     values = np.stack([np.full(100, 3.0), rng.normal(size=100)])
     tasks = draw_tasks(recording_of(values, n_extremes=20), SMALL, seed=0)
@@ -160,6 +167,16 @@ def test_a_percentile_moves_the_queries_only(rng, percentile, start):
         tasks.task(tasks.units[0], 0).task_id
         == f"toy::layer::0#natural-p{percentile}#0"
     )
+
+
+def test_a_percentile_keeps_the_explanations_where_activations_are_tied():
+    values = np.repeat([0.0, 1.0, 2.0], [150, 100, 150])[None]
+    recording = recording_of(values, n_extremes=20, full=True)
+    easy = draw_tasks(recording, SMALL, seed=1).explanations
+    hard = draw_tasks(recording, replace(SMALL, difficulty=90), seed=1).explanations
+    for polarity in (POSITIVE, NEGATIVE):
+        shown, expected = hard[:, :, polarity], easy[:, :, polarity]
+        assert set(shown.ravel()) == set(expected.ravel())
 
 
 def test_imis_start_positions_follow_from_the_percentiles():

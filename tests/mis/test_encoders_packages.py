@@ -9,9 +9,9 @@ import torch
 from PIL import Image
 
 from data.errors import DataContractError, MissingExtraError
+from data.package_networks import let_torchvision_load
 from mis.encoders import load_encoder
 from mis.encoders.protocol import by_features, encoder_fingerprint
-from mis.encoders.weights import let_torchvision_load
 
 PACKAGES = ("timm", "torchvision", "open_clip", "lpips")
 pytestmark = [
@@ -126,11 +126,11 @@ def test_networks_of_packages_go_by_name_and_layer(name, n_features):
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("timm:resnet10", r"no network or weights 'resnet10'\. Did you mean"),
+        ("timm:resnet10", r"no network 'resnet10'\. Did you mean"),
         ("timm:resnet10t@layr2", r"no layer 'layr2'\. Did you mean 'layer2'"),
         ("torchvision:resnet17", "Did you mean 'resnet1"),
         ("torchvision:squeezenet1_1", "must be named as NAME@LAYER"),
-        ("open_clip:ViT-S-31", "no network or weights 'ViT-S-31'"),
+        ("open_clip:ViT-S-31", "no model 'ViT-S-31'"),
     ],
 )
 def test_what_is_not_there_is_refused_with_near_names(name, text):
@@ -139,7 +139,7 @@ def test_what_is_not_there_is_refused_with_near_names(name, text):
 
 
 def test_a_network_without_weights_is_refused():
-    with pytest.raises(DataContractError, match="--weights must be a file"):
+    with pytest.raises(DataContractError, match="--weights must be 'download'"):
         load_encoder("timm:resnet10t")
 
 

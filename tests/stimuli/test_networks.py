@@ -1,4 +1,4 @@
-import importlib
+import sys
 from importlib.util import find_spec
 
 import numpy as np
@@ -135,16 +135,9 @@ def test_a_network_of_a_package_needs_to_be_told_its_weights():
 
 @pytest.mark.parametrize("package", ["timm", "torchvision", "open_clip"])
 def test_a_package_that_is_missing_is_named(package, monkeypatch):
-    real = importlib.import_module
-
-    def without(name, *rest):
-        if name.partition(".")[0] == package:
-            raise ModuleNotFoundError(f"No module named {name!r}", name=package)
-        return real(name, *rest)
-
-    monkeypatch.setattr(importlib, "import_module", without)
-    monkeypatch.setattr("stimuli.package_networks.find_spec", lambda name: None)
-    with pytest.raises(MissingExtraError, match=f"package '{package}'.*networks"):
+    monkeypatch.setattr("data.package_networks.find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(MissingExtraError, match=f"package '{package}.*networks"):
         load_network(f"{package}:any", weights="random")
 
 
