@@ -149,14 +149,16 @@ class Scores:
         chosen = np.fromiter(rows, dtype=np.int64)
         margins = np.asarray(self._margins()[chosen], dtype=np.float64)
         scored = self.scored_units
-        names = [scored[row] for row in chosen]
+        names = pd.Series([scored[row] for row in chosen], dtype="str")
         numbers = range(margins.shape[1])
         tau = float(self.header.config["tau"])
-        ids = [f"{unit}#{self.task_kind}#{one}" for unit in names for one in numbers]
+        ends = pd.Series([f"#{self.task_kind}#{one}" for one in numbers], dtype="str")
+        unit = names.repeat(len(numbers)).reset_index(drop=True)
+        end = ends.take(np.tile(numbers, len(names))).reset_index(drop=True)
         return pd.DataFrame(
             {
-                "task_id": pd.Series(ids, dtype="str"),
-                "unit": pd.Series(np.repeat(names, len(numbers)), dtype="str"),
+                "task_id": unit + end,
+                "unit": unit,
                 "number": np.tile(np.arange(len(numbers), dtype=np.int64), len(names)),
                 "margin": margins.ravel(),
                 "probability": expit(margins.ravel() / tau),

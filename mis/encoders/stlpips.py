@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from data.errors import MissingExtraError
-from mis.encoders.patches import SIDE, patches
+from mis.encoders.patches import SIDE, patches, resized
 from mis.encoders.protocol import described, squared_distance
 from mis.encoders.weights import fit, read_state
 
@@ -119,6 +119,10 @@ class ShiftTolerantLpips:
     device: str = "cpu"
     batch_size: int = 16
     is_squared_distance: bool = True
+
+    def resized(self, image: Image.Image) -> Image.Image:
+        """Return a display image in the size that the network sees."""
+        return resized(image)
 
     def embed(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
         """Map images to (n, n_features) features whose distance is ST-LPIPS."""
