@@ -1,6 +1,6 @@
 """How much of a whole run passes inside forward passes: record, tasks, score.
 
-    python benchmarks/whole_run.py [--n-images 1000] [--images FOLDER]
+    python benchmarks/whole_run.py [--n-images 2000] [--images FOLDER]
 
 The three commands run as a user runs them, each in a process of its own, with clocks
 around the forward passes, and around what comes before, between and behind them:
@@ -12,6 +12,7 @@ import argparse
 import functools
 import json
 import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -29,7 +30,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 NETWORK, ENCODER = "efficientnet-lite0", "efficientnet-lite2"
 TARGET = 0.9
 
-PASSES = [("efficientnet_lite_pytorch.model", "EfficientNet.extract_features")]
+PASSES = ("efficientnet_lite_pytorch.model", "EfficientNet.extract_features")
 READING = ("stimuli.reductions", "LayerReader._take")
 STAGES = {
     "record": [
@@ -96,7 +97,7 @@ def child(out: Path, started: float, arguments: list[str]) -> int:
     start_up = time.time() - started
     inside, reading = Clock(), Clock()
     if command != "tasks":
-        inside = clocked(*PASSES[0])
+        inside = clocked(*PASSES)
     if command == "record":
         reading = clocked(*READING)
     # Torch is loaded by the command's own steps, or by the clocks just now.
@@ -121,8 +122,6 @@ def child(out: Path, started: float, arguments: list[str]) -> int:
 
 def timed_command(folder: Path, *arguments: str) -> dict[str, Any]:
     """Run a command in a process of its own; return its times."""
-    import subprocess
-
     out = folder / "times.json"
     me = [sys.executable, str(Path(__file__).resolve()), "--child", str(out)]
     run = subprocess.run(
@@ -138,7 +137,7 @@ def timed_command(folder: Path, *arguments: str) -> dict[str, Any]:
     return times
 
 
-def whole_run(folder: Path, images: Path, n_units_note: str = "@all") -> dict[str, Any]:
+def whole_run(folder: Path, images: Path) -> dict[str, Any]:
     """Record, draw tasks and score; return the times of each and the share."""
     recording, tasks = str(folder / "recording"), str(folder / "tasks")
     record = [*("--images", str(images), "--network", NETWORK), "--n-extremes", "200"]
@@ -146,7 +145,7 @@ def whole_run(folder: Path, images: Path, n_units_note: str = "@all") -> dict[st
     score += ["--features", str(folder / "features"), "--out", str(folder / "scores")]
     steps = {
         "record": timed_command(
-            folder, "record", *record, "--layers", n_units_note, "--out", recording
+            folder, "record", *record, "--layers", "@all", "--out", recording
         ),
         "tasks": timed_command(folder, "tasks", recording, "--out", tasks),
         "score": timed_command(folder, "score", tasks, *score),
@@ -185,7 +184,7 @@ def main() -> int:
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=Path, help="image set (default: synthetic)")
-    parser.add_argument("--n-images", type=int, default=1000)
+    parser.add_argument("--n-images", type=int, default=2000)
     parser.add_argument(
         "--out", type=Path, default=ROOT / "artifacts/bench/whole_run.json"
     )
