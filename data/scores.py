@@ -237,7 +237,9 @@ class _Parts:
         while self._tables and sum(map(len, self._tables)) >= least:
             waiting = pd.concat(self._tables, ignore_index=True)
             rest = waiting[_ROW_GROUP:]
-            table = arrow.Table.from_pandas(waiting[:_ROW_GROUP], preserve_index=False)
+            alone = least < _ROW_GROUP and self._writer is None
+            rows = _typed(waiting[:_ROW_GROUP], alone=alone)
+            table = arrow.Table.from_pandas(rows, preserve_index=False)
             if self._writer is None:
                 self._writer = self._files.enter_context(
                     parquet.ParquetWriter(self._folder / "mis.parquet", table.schema)
@@ -258,6 +260,18 @@ class _Parts:
         if self._with_tasks:
             together = _joined(self._with_tasks)
             together.tasks.to_parquet(self._folder / "tasks.parquet", index=False)
+
+
+def _typed(rows: pd.DataFrame, *, alone: bool) -> pd.DataFrame:
+    """Return rows whose texts have one type, whichever parts they came from.
+
+    Rows that are not the whole table are texts even where all are empty: those that
+    follow may not be.
+    """
+    texts = [name for name in rows.columns if rows[name].dtype == object]
+    values = {name: rows[name].to_numpy() for name in texts}
+    made = rows.assign(**values)
+    return made if alone else made.astype(dict.fromkeys(texts, "str"))
 
 
 def _joined(parts: list[Scores]) -> Scores:

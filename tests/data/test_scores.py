@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import data.scores
 from data.errors import DataContractError
 from data.files import folder_hash
 from data.formats import Header
@@ -316,3 +317,23 @@ def test_a_part_that_fails_leaves_nothing(with_margins, tmp_path):
     with pytest.raises(DataContractError, match="a broken part"):
         write_score_parts(tmp_path / "scores", parts())
     assert not list(tmp_path.iterdir())
+
+
+def test_reasons_that_come_after_many_units_without_are_kept(
+    with_margins, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(data.scores, "_ROW_GROUP", 1)
+    reasons = [np.nan, np.nan, "constant: all alike"]
+    parts = [
+        Scores(
+            units=with_margins.units[row : row + 1].assign(
+                reason=np.array([reason], dtype=object), n_tasks=0
+            ),
+            header=with_margins.header,
+        )
+        for row, reason in enumerate(reasons)
+    ]
+    write_score_parts(tmp_path / "scores", parts)
+    read = read_scores(tmp_path / "scores").units
+    assert read["unit"].tolist() == with_margins.units["unit"].tolist()
+    assert read["reason"].isna().tolist() == [True, True, False]
