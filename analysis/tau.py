@@ -7,11 +7,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
-from scipy.special import expit, log_expit
+from scipy.special import expit
 from scipy.stats import t as student
 
 from analysis.resampling import draw_weights, expanded_level
 from data.errors import DataContractError
+from data.tau import log_scores, tau_range
 
 OBJECTIVES = ("log_loss", "pearson")
 
@@ -91,12 +92,6 @@ class _Answered:
         summed = np.add.reduceat(expit(self.margins / tau), self.starts)
         return summed / self.n_tasks
 
-    def log_odds_parts(self, tau: float) -> tuple[Array, Array]:
-        """Return log MIS and log (1 − MIS), exact where MIS is nearly 0 or 1."""
-        right = np.logaddexp.reduceat(log_expit(self.margins / tau), self.starts)
-        wrong = np.logaddexp.reduceat(log_expit(-self.margins / tau), self.starts)
-        return right - np.log(self.n_tasks), wrong - np.log(self.n_tasks)
-
 
 def fit_tau(
     units: pd.DataFrame,
@@ -147,7 +142,7 @@ def fit_tau(
         )
     answered = _answered(units, tasks)
     n_units = len(answered.n_trials)
-    low, high = _range(answered.margins)
+    low, high = tau_range(answered.margins)
     goodness = _goodness(answered, objective, low, high)
     note = _why_undefined(answered, n_folds)
     tau = in_sample = None
@@ -208,12 +203,6 @@ def _answered(units: pd.DataFrame, tasks: pd.DataFrame) -> _Answered:
     )
 
 
-def _range(margins: Array) -> tuple[float, float]:
-    """Return between what tau is searched: from a step to almost no slope."""
-    scale = float(np.sqrt((margins**2).mean()))
-    return scale / 100, scale * 100
-
-
 def _why_undefined(answered: _Answered, n_folds: int) -> str | None:
     n_units = len(answered.n_trials)
     if n_units < max(FEWEST_UNITS, 2 * n_folds):
@@ -262,7 +251,7 @@ def _goodness(
     his = answered.n_correct / answered.n_trials
 
     def losses(tau: float) -> Array:
-        right_log, wrong_log = answered.log_odds_parts(tau)
+        right_log, wrong_log = log_scores(answered.margins, answered.starts, tau=tau)
         return -(answered.n_correct * right_log + wrong * wrong_log)
 
     def mean_loss(terms: Array, weights: Array) -> float:

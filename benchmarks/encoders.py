@@ -24,6 +24,7 @@ sys.path.insert(0, str(ROOT))
 # As the command line does, before torch is loaded.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+from benchmarks.record import synthetic_images
 from data.errors import ProjectError
 from data.formats import Header
 from data.images import (
@@ -155,12 +156,26 @@ def shares(name: str, image_set: ImageSet, root: Path) -> dict[str, Any]:
     }
 
 
+def image_set(photographs: Path | None, n_images: int, folder: Path) -> ImageSet:
+    """Return an image set of photographs, or of synthetic ones of the usual size."""
+    if photographs is None:
+        return synthetic_images(folder / "images", n_images, side=(500, 375))
+    root = photographs.resolve()
+    names = sorted(one.name for one in root.glob("*.jpg"))[:n_images]
+    manifest = pd.DataFrame(describe_images(root, names))
+    header = Header(format="images", version=1, config={})
+    write_image_set(folder / "images", root=root, manifest=manifest, header=header)
+    return read_image_set(folder / "images")
+
+
 def main() -> int:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--imi", type=Path, help="folder of IMI's stimuli")
-    parser.add_argument("--photographs", type=Path, help="folder of images to encode")
-    parser.add_argument("--n-images", type=int, default=64)
+    parser.add_argument(
+        "--photographs", type=Path, help="folder of JPEG files (default: synthetic)"
+    )
+    parser.add_argument("--n-images", type=int, default=128)
     parser.add_argument("--encoders", nargs="+", default=list(ENCODERS))
     parser.add_argument("--weights", type=Path, help="of DreamSim")
     parser.add_argument("--out", type=Path, default=ROOT / "artifacts/bench")
@@ -174,19 +189,14 @@ def main() -> int:
         for value in ("margin", "p"):
             wide = table.pivot(index="unit", columns="encoder", values=value)
             CONSOLE.print(f"{value}\n{wide.round(3).to_string()}\n")
-    if arguments.photographs:
-        with tempfile.TemporaryDirectory() as folder:
-            root = arguments.photographs.resolve()
-            names = sorted(one.name for one in root.glob("*.jpg"))
-            manifest = pd.DataFrame(describe_images(root, names[: arguments.n_images]))
-            header = Header(format="images", version=1, config={})
-            path = Path(folder) / "images"
-            write_image_set(path, root=root, manifest=manifest, header=header)
-            result["shares"] = [
-                shares(name, read_image_set(path), Path(folder) / "features")
-                for name in ("efficientnet-lite2", "st-lpips")
-            ]
-        CONSOLE.print(pd.DataFrame(result["shares"]).to_string(index=False))
+    with tempfile.TemporaryDirectory() as folder:
+        images = image_set(arguments.photographs, arguments.n_images, Path(folder))
+        result["shares"] = [
+            shares(name, images, Path(folder) / "features")
+            for name in ("efficientnet-lite2", "st-lpips")
+        ]
+    CONSOLE.print(pd.DataFrame(result["shares"]).to_string(index=False))
+    result["load"] = os.getloadavg()
     arguments.out.mkdir(parents=True, exist_ok=True)
     (arguments.out / "encoders.json").write_text(json.dumps(result, indent=1) + "\n")
     return 0

@@ -1,9 +1,9 @@
 """The margins file: one number a task, so that a score is made again without images."""
 
 from pathlib import Path
+from typing import IO
 
 import numpy as np
-from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from data.errors import DataContractError
@@ -12,12 +12,35 @@ NAME = "margins.npy"
 """In a scores folder: (n_scored, n_tasks) float32, memory-mapped when read."""
 
 
-def new_margins(path: Path, *, n_units: int, n_tasks: int) -> NDArray[np.float32]:
-    """Return an array on disk to fill, which is never in memory as a whole."""
-    if n_units == 0:
-        np.save(path, np.empty((0, n_tasks), dtype=np.float32))
-        return np.load(path)
-    return open_memmap(path, mode="w+", dtype=np.float32, shape=(n_units, n_tasks))
+class MarginsFile:
+    """Writes margins unit after unit; how many they are is written at the end.
+
+    The file is that of ``numpy.save``; nothing of it stays in memory.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self._shape = file, (0, 0)
+        self._start = 0
+
+    def append(self, margins: NDArray[np.float32]) -> None:
+        """Add (n_units, n_tasks) margins."""
+        if not self._start:
+            self._shape = (0, margins.shape[1])
+            self._write_header()
+            self._start = self._file.tell()
+        self._shape = (self._shape[0] + len(margins), margins.shape[1])
+        self._file.write(np.ascontiguousarray(margins, dtype=np.float32).data)
+
+    def close(self) -> None:
+        """Write how many there are over what stood there at first."""
+        self._file.seek(0)
+        self._write_header()
+        if self._file.tell() != self._start:
+            raise AssertionError("NumPy leaves room for the length to grow.")
+
+    def _write_header(self) -> None:
+        header = {"descr": "<f4", "fortran_order": False, "shape": self._shape}
+        np.lib.format.write_array_header_1_0(self._file, header)
 
 
 def read_margins(path: Path) -> NDArray[np.float32]:

@@ -148,6 +148,11 @@ class Recording:
     def _row(self) -> dict[UnitId, int]:
         return {unit: row for row, unit in enumerate(self.units)}
 
+    @cached_property
+    def spans(self) -> NDArray[np.float64]:
+        """By how much each unit's activations differ at most."""
+        return (self.statistics["maximum"] - self.statistics["minimum"]).to_numpy()
+
     def row(self, unit: UnitId) -> int:
         """Return a unit's row in the arrays.
 

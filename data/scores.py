@@ -1,19 +1,22 @@
 """Score tables: one row a unit, for machine (MIS) and human (HIS) scores."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pandera.pandas as pa
+import pyarrow as arrow
+import pyarrow.parquet as parquet
 from numpy.typing import NDArray
 from scipy.special import expit
 
 from data.errors import DataContractError
 from data.files import whole_folder
 from data.formats import Header, read_header, write_header
-from data.margins import NAME, new_margins, read_margins
+from data.margins import NAME, MarginsFile, read_margins
 from data.tables import read_csv, read_parquet
 
 MIS = pa.DataFrameSchema(
@@ -58,6 +61,9 @@ VERSION = 2
 
 _MOST_ROWS = 10**6
 """Of ``tasks.parquet``: with more tasks, the table is made when it is asked for."""
+
+_ROW_GROUP = 2**17
+"""Rows of ``mis.parquet`` that are written together, and so are in memory."""
 
 
 class Scores:
@@ -143,14 +149,16 @@ class Scores:
         chosen = np.fromiter(rows, dtype=np.int64)
         margins = np.asarray(self._margins()[chosen], dtype=np.float64)
         scored = self.scored_units
-        names = [scored[row] for row in chosen]
+        names = pd.Series([scored[row] for row in chosen], dtype="str")
         numbers = range(margins.shape[1])
         tau = float(self.header.config["tau"])
-        ids = [f"{unit}#{self.task_kind}#{one}" for unit in names for one in numbers]
+        ends = pd.Series([f"#{self.task_kind}#{one}" for one in numbers], dtype="str")
+        unit = names.repeat(len(numbers)).reset_index(drop=True)
+        end = ends.take(np.tile(numbers, len(names))).reset_index(drop=True)
         return pd.DataFrame(
             {
-                "task_id": pd.Series(ids, dtype="str"),
-                "unit": pd.Series(np.repeat(names, len(numbers)), dtype="str"),
+                "task_id": unit + end,
+                "unit": unit,
                 "number": np.tile(np.arange(len(numbers), dtype=np.int64), len(names)),
                 "margin": margins.ravel(),
                 "probability": expit(margins.ravel() / tau),
@@ -163,30 +171,144 @@ def write_scores(folder: Path, scores: Scores) -> None:
 
     With up to a million tasks there is also ``tasks.parquet``, for other programs.
     """
+    write_score_parts(folder, [scores])
+
+
+def write_score_parts(folder: Path, parts: Iterable[Scores]) -> None:
+    """Write scores that come in parts, as :func:`write_scores` writes them as a whole.
+
+    Only some of the units are in memory at a time.
+
+    Parameters
+    ----------
+    parts : iterable of Scores
+        At least one; units that follow each other, with the same header.
+    """
     with whole_folder(folder) as part:
-        scores.units.to_parquet(part / "mis.parquet", index=False)
-        if scores.margins is not None:
-            out = new_margins(
-                part / NAME,
-                n_units=len(scores.margins),
-                n_tasks=scores.margins.shape[1],
-            )
-            out[...] = scores.margins
-            _flush(out)
-        if scores.has_tasks and scores.n_task_rows <= _MOST_ROWS:
-            scores.tasks.to_parquet(part / "tasks.parquet", index=False)
+        with _Parts(part) as writer:
+            for scores in parts:
+                writer.append(scores)
+        first = writer.first
         write_header(
             part / "scores.json",
-            replace(scores.header, version=VERSION),
-            task_kind=scores.task_kind,
-            holds_margins=scores.margins is not None,
-            holds_tasks=scores.has_tasks,
+            replace(first.header, version=VERSION),
+            task_kind=first.task_kind,
+            holds_margins=first.margins is not None,
+            holds_tasks=first.has_tasks,
         )
 
 
-def _flush(array: NDArray[np.float32]) -> None:
-    if isinstance(array, np.memmap):
-        array.flush()
+class _Parts:
+    """Writes the tables of a scores folder, part by part."""
+
+    first: Scores
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._files = folder, ExitStack()
+        self._tables: list[pd.DataFrame] = []
+        self._writer: parquet.ParquetWriter | None = None
+        self._margins: MarginsFile | None = None
+        self._with_tasks: list[Scores] | None = []
+
+    def __enter__(self) -> "_Parts":
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        with self._files:
+            if kind is None:
+                self._write_units(least=1 if self._writer else 0)
+                if self._margins:
+                    self._margins.close()
+                self._write_tasks()
+
+    def append(self, scores: Scores) -> None:
+        if not self._tables and self._writer is None:
+            self.first = scores
+            if scores.margins is not None:
+                file = self._files.enter_context((self._folder / NAME).open("wb"))
+                self._margins = MarginsFile(file)
+        self._tables.append(scores.units)
+        self._write_units(least=_ROW_GROUP)
+        if self._margins and scores.margins is not None:
+            self._margins.append(scores.margins)
+        self._keep_tasks(scores)
+
+    def _write_units(self, *, least: int) -> None:
+        while self._tables and sum(map(len, self._tables)) >= least:
+            waiting = pd.concat(self._tables, ignore_index=True)
+            rest = waiting[_ROW_GROUP:]
+            alone = least < _ROW_GROUP and self._writer is None
+            rows = _typed(waiting[:_ROW_GROUP], alone=alone)
+            table = arrow.Table.from_pandas(rows, preserve_index=False)
+            if self._writer is None:
+                self._writer = self._files.enter_context(
+                    parquet.ParquetWriter(self._folder / "mis.parquet", table.schema)
+                )
+            # As one piece: where pieces end, so do pages, and the bytes would differ.
+            whole = table.cast(self._writer.schema).combine_chunks()
+            self._writer.write_table(whole)
+            self._tables = [rest] if len(rest) else []
+
+    def _keep_tasks(self, scores: Scores) -> None:
+        if self._with_tasks is None or not scores.has_tasks:
+            return
+        self._with_tasks.append(scores)
+        if sum(one.n_task_rows for one in self._with_tasks) > _MOST_ROWS:
+            self._with_tasks = None
+
+    def _write_tasks(self) -> None:
+        if self._with_tasks:
+            together = _joined(self._with_tasks)
+            together.tasks.to_parquet(self._folder / "tasks.parquet", index=False)
+
+
+def _typed(rows: pd.DataFrame, *, alone: bool) -> pd.DataFrame:
+    """Return rows whose texts have one type, whichever parts they came from.
+
+    Rows that are not the whole table are texts even where all are empty: those that
+    follow may not be.
+    """
+    texts = [name for name in rows.columns if rows[name].dtype == object]
+    values = {name: rows[name].to_numpy() for name in texts}
+    made = rows.assign(**values)
+    return made if alone else made.astype(dict.fromkeys(texts, "str"))
+
+
+def _joined(parts: list[Scores]) -> Scores:
+    if len(parts) == 1:
+        return parts[0]
+    return Scores(
+        units=pd.concat([one.units for one in parts], ignore_index=True),
+        margins=np.concatenate([one.margins for one in parts if one.has_tasks]),
+        header=parts[0].header,
+        task_kind=parts[0].task_kind,
+    )
+
+
+def summary_of(folder: Path) -> tuple[Header, int, int, float]:
+    """Return the header, the number of units and of scored ones, and the mean score.
+
+    Raises
+    ------
+    DataContractError
+        The header is missing, broken or of another version.
+    """
+    header, _ = read_header(
+        folder / "scores.json", format="scores", versions=(1, VERSION)
+    )
+    n_units, n_scored, total = 0, 0, 0.0
+    for values in _mis_values(folder / "mis.parquet"):
+        scored = values[~np.isnan(values)]
+        n_units, n_scored = n_units + len(values), n_scored + len(scored)
+        total += float(scored.sum())
+    return header, n_units, n_scored, total / n_scored if n_scored else float("nan")
+
+
+def _mis_values(path: Path) -> Iterator[NDArray[np.float64]]:
+    with parquet.ParquetFile(path) as file:
+        for batch in file.iter_batches(columns=["mis"]):
+            values = batch.column(0).to_numpy(zero_copy_only=False)
+            yield np.asarray(values, dtype=np.float64)
 
 
 def read_scores(folder: Path) -> Scores:

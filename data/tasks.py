@@ -329,8 +329,7 @@ def _ends(
 ) -> tuple[tuple[NDArray[np.int32], NDArray[np.int32]] | None, str | None]:
     """Return image indices at both ends, explanations then queries; or a reason."""
     row = recording.row(unit)
-    statistics = recording.statistics.iloc[row]
-    if statistics["maximum"] - statistics["minimum"] < CONSTANT_RANGE:
+    if recording.spans[row] < CONSTANT_RANGE:
         return None, f"constant: its activations span less than {CONSTANT_RANGE:g}"
     n_shown = config.n_tasks * config.n_explanations
     if config.difficulty == "easy":
@@ -383,8 +382,9 @@ def _tie_share(recording: Recording, unit: UnitId, config: TaskConfig) -> float:
     row, n = recording.row(unit), config.n_extremes
     tied = 0
     for values in (recording.top_value[row, :n], recording.bottom_value[row, :n]):
-        _, counts = np.unique(values, return_counts=True)
-        tied += int(counts[counts > 1].sum())
+        # Sorted, so that equal values stand side by side.
+        same = values[1:] == values[:-1]
+        tied += int(np.count_nonzero(np.r_[False, same] | np.r_[same, False]))
     return tied / (2 * n)
 
 

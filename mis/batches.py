@@ -11,10 +11,23 @@ from PIL import Image
 
 from data.command_line import say
 from data.errors import DataContractError
+from data.images import ImageSet
 from mis.encoders.protocol import ImageEncoder, PairwiseEncoder, padded
 
 _WORKERS = 2
 _NORM_TOLERANCE = 1e-2
+
+
+def loader(image_set: ImageSet, encoder: ImageEncoder) -> Callable[[str], Image.Image]:
+    """Return what brings an image from its file to the encoder, in any thread.
+
+    An encoder that offers ``resized`` gets images of its own size: what it would do
+    to them while its network waits is done where they are decoded.
+    """
+    resized = getattr(encoder, "resized", None)
+    if resized is None:
+        return image_set.display
+    return lambda name: resized(image_set.display(name))
 
 
 def decoded_ahead(
@@ -76,7 +89,7 @@ class Batches:
                 continue
             done.append(self._checked(np.asarray(found, dtype=np.float32), len(batch)))
             n_done += len(batch)
-        return np.concatenate(done)
+        return done[0] if len(done) == 1 else np.concatenate(done)
 
     def _halve(self, error: Exception) -> None:
         if not _is_out_of_memory(error):

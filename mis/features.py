@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from data.errors import DataContractError
 from data.formats import Header, read_header, software_versions, write_header
 from data.images import ImageSet
-from mis.batches import Batches, decoded_ahead
+from mis.batches import Batches, decoded_ahead, loader
 from mis.encoders.protocol import ImageEncoder, encoder_fingerprint
 
 _HEADER, _ROWS, _CHUNKS = "features.json", "features.bin", "chunks.jsonl"
@@ -206,7 +206,9 @@ def fill_store(
         content = sorted(missing)
         batches = Batches(encoder)
         images = decoded_ahead(
-            image_set.display, [missing[one] for one in content], ahead=2 * size
+            loader(image_set, encoder),
+            [missing[one] for one in content],
+            ahead=2 * size,
         )
         for start in range(0, len(content), n_batches * size):
             chunk = content[start : start + n_batches * size]

@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import minimize
-from scipy.special import expit, log_expit
+from scipy.special import log_expit
 from scipy.stats import t as student
 
 from data.errors import DataContractError
+from data.tau import log_scores, tau_range
 
 Array = NDArray[np.float64]
 
@@ -136,9 +137,9 @@ def losses(data: Answered, parameters: Array) -> Array:
         log tau, log slope, offset.
     """
     log_tau, log_slope, offset = parameters
-    mis = expit(data.margins / np.exp(log_tau)).mean(axis=1)
-    mis = np.clip(mis, _LEAST, _MOST)
-    evidence = offset + np.exp(log_slope) * np.log(mis / (1 - mis))
+    starts = np.arange(0, data.margins.size, data.margins.shape[1])
+    right, not_right = log_scores(data.margins.ravel(), starts, tau=np.exp(log_tau))
+    evidence = offset + np.exp(log_slope) * (right - not_right)
     wrong = data.n_trials - data.n_correct
     return -(data.n_correct * log_expit(evidence) + wrong * log_expit(-evidence))
 
@@ -166,7 +167,7 @@ def fit_model(
             total += float(losses(data, without)[fold == number].sum())
         held_out.append(total / data.n_trials.sum())
     half = _half_widths(data, model, best)
-    low, high = np.log(_range(data.margins))
+    low, high = np.log(tau_range(data.margins))
     ends = [
         (None, None) if width is None else (value - width, value + width)
         for value, width in zip(best, half, strict=True)
@@ -196,19 +197,13 @@ def _exp(value: float | None) -> float | None:
     return float(np.exp(np.clip(value, -700, 700)))
 
 
-def _range(margins: Array) -> tuple[float, float]:
-    """Return between what tau is searched: from a step to almost no slope."""
-    scale = float(np.sqrt((margins**2).mean()))
-    return scale / 100, scale * 100
-
-
 def _free(model: str) -> list[int]:
     return [place for place, name in enumerate(MODELS[2].split("+")) if name in model]
 
 
 def _best(data: Answered, model: str, weights: Array) -> Array:
     """Return the parameters that lose least over units counted ``weights`` times."""
-    low, high = np.log(_range(data.margins))
+    low, high = np.log(tau_range(data.margins))
     free = _free(model)
     bounds = [(low, high), (-4.0, 4.0), (-8.0, 8.0)]
 

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.images import ImageSet
-from mis.batches import Batches, decoded_ahead
+from mis.batches import Batches, decoded_ahead, loader
 from mis.encoders.protocol import PairwiseEncoder
 
-_PAIR_BYTES = 32 * 2**20
+_PAIR_BYTES = 2**20
+"""Of rows at a time: what a core's own cache holds."""
 
 
 def compared(
@@ -110,7 +111,8 @@ class FreshPairs:
             for index in self.used[start : start + self.block_size]
         ]
         self.n_embedded += len(names)
-        images = decoded_ahead(self.image_set.display, names, ahead=2 * size)
+        load = loader(self.image_set, self.batches.encoder)
+        images = decoded_ahead(load, names, ahead=2 * size)
         features = np.empty(
             (len(names), self.batches.encoder.n_features), dtype=np.float32
         )

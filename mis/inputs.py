@@ -1,6 +1,6 @@
 """What scoring needs of images: that they are the tasks' own, and their features."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Unpack
@@ -11,13 +11,15 @@ from numpy.typing import NDArray
 from data.command_line import progress
 from data.errors import DataContractError
 from data.images import ImageSet
+from data.task_blocks import StoredTasks
 from data.tasks import TaskSet
 from mis.batches import Batches
 from mis.encoders.protocol import ImageEncoder, PairwiseEncoder, by_features
 from mis.features import fill_store, open_store
 from mis.fresh_pairs import FreshPairs, compared
-from mis.margins import plan_of, task_margins_from_features, task_margins_from_pairs
-from mis.plan import DEFAULT_MEMORY, Plan, PlanOptions
+from mis.kernels import Kernel, make_kernel
+from mis.margins import task_margins_from_features, task_margins_from_pairs
+from mis.plan import DEFAULT_MEMORY, Plan, PlanOptions, Sizes, make_plan
 
 _BLOCK = 2**14
 
@@ -44,10 +46,21 @@ class StoredFeatures:
 
 def used_images(tasks: TaskSet) -> NDArray[np.int64]:
     """Return the sorted image indices that the tasks name."""
-    named = np.zeros(len(tasks.image_ids), dtype=np.bool_)
-    for start in range(0, len(tasks.units), _BLOCK):
-        named[tasks.queries[start : start + _BLOCK]] = True
-        named[tasks.explanations[start : start + _BLOCK]] = True
+    starts = range(0, len(tasks.units), _BLOCK)
+    cuts = [slice(start, start + _BLOCK) for start in starts]
+    blocks = ((tasks.queries[cut], tasks.explanations[cut]) for cut in cuts)
+    return named_images(len(tasks.image_ids), blocks)
+
+
+def named_images(
+    n_images: int,
+    blocks: Iterable[tuple[NDArray[np.integer], NDArray[np.integer]]],
+) -> NDArray[np.int64]:
+    """Return the sorted image indices in any of some arrays of indices."""
+    named = np.zeros(n_images, dtype=np.bool_)
+    for queries, explanations in blocks:
+        named[queries] = True
+        named[explanations] = True
     return np.flatnonzero(named)
 
 
@@ -161,31 +174,76 @@ def pair_features(
 
 
 def margin_plan(
-    tasks: TaskSet, stored: StoredFeatures, **options: Unpack[PlanOptions]
+    tasks: StoredTasks,
+    stored: StoredFeatures,
+    used: NDArray[np.integer],
+    **options: Unpack[PlanOptions],
 ) -> Plan:
-    """Return how the margins of a task set are computed."""
-    named = np.full(len(stored.rows), -1, dtype=np.int32)
-    used = used_images(tasks)
-    named[used] = stored.rows[used]
-    return plan_of(
-        stored.matrix, tasks.queries, tasks.explanations, rows=named, **options
-    )
-
-
-def margins_of(
-    tasks: TaskSet,
-    stored: StoredFeatures | FreshPairs,
-    encoder: ImageEncoder,
-    *,
-    plan: Plan | None = None,
-) -> NDArray[np.float32]:
-    """Return the (n_units, n_tasks) margins from features.
+    """Return how the margins of a task set are computed.
 
     Parameters
     ----------
-    plan : Plan, optional
-        Of :func:`margin_plan`; has no part where images are compared in pairs.
+    used : (n_used,) int array
+        Indices of the images that the tasks name.
     """
+    sizes = Sizes(
+        n_images=len(used),
+        n_features=stored.matrix.shape[1],
+        n_units=tasks.n_units,
+        n_tasks=tasks.config.n_tasks,
+        n_explanations=tasks.config.n_explanations,
+        itemsize=stored.matrix.dtype.itemsize,
+    )
+    return make_plan(sizes, **options)
+
+
+MarginsOf = Callable[[TaskSet], NDArray[np.float32]]
+
+
+def margins_by(
+    stored: StoredFeatures | FreshPairs,
+    encoder: ImageEncoder,
+    used: NDArray[np.integer],
+    *,
+    plan: Plan | None,
+) -> MarginsOf:
+    """Return the function from a part of a task set to its (n_units, n_tasks) margins.
+
+    What does not depend on units, such as the Gram matrix, is made once.
+
+    Parameters
+    ----------
+    used : (n_used,) int array
+        Indices of the images that the whole task set names: what else is stored has
+        no part.
+    plan : Plan or None
+        Of :func:`margin_plan`; None where images are compared in pairs.
+    """
+    if plan is None:
+        return lambda tasks: margins_of(tasks, stored, encoder)
+    assert isinstance(stored, StoredFeatures)
+    rows = np.full(len(stored.rows), -1, dtype=np.int32)
+    rows[used] = stored.rows[used]
+    kernels: list[Kernel] = []
+    doubled = isinstance(encoder, PairwiseEncoder)
+
+    def margins(tasks: TaskSet) -> NDArray[np.float32]:
+        if not tasks.units:
+            return np.empty(tasks.queries.shape[:2], dtype=np.float32)
+        if not kernels:
+            kernels.append(make_kernel(stored.matrix, plan, rows=rows))
+        found = kernels[0](tasks.queries, tasks.explanations)
+        if doubled:
+            found *= np.float32(2)
+        return found
+
+    return margins
+
+
+def margins_of(
+    tasks: TaskSet, stored: StoredFeatures | FreshPairs, encoder: ImageEncoder
+) -> NDArray[np.float32]:
+    """Return the (n_units, n_tasks) margins of a task set."""
     if isinstance(stored, FreshPairs):
         return task_margins_from_pairs(
             stored.similarity, tasks.queries, tasks.explanations
@@ -198,7 +256,7 @@ def margins_of(
     used = used_images(tasks)
     rows[used] = stored.rows[used]
     margins = task_margins_from_features(
-        stored.matrix, tasks.queries, tasks.explanations, rows=rows, plan=plan
+        stored.matrix, tasks.queries, tasks.explanations, rows=rows
     )
     if isinstance(encoder, PairwiseEncoder):
         margins *= np.float32(2)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import expit
+from scipy.special import expit, logit
 
 from data.errors import DataContractError
 from data.formats import Header
@@ -21,6 +21,7 @@ from mis.margins import (
 
 __all__ = [
     "DREAMSIM_TAU",
+    "calibrated",
     "hard_accuracy",
     "plan_of",
     "probabilities",
@@ -115,8 +116,31 @@ def unit_scores(
     return mis, hard
 
 
+def calibrated(
+    mis: NDArray[np.float64], *, slope: float = 1.0, offset: float = 0.0
+) -> NDArray[np.float64]:
+    """Return ``sigmoid(offset + slope · logit(MIS))``, the model of ``unitscope fit``.
+
+    Parameters
+    ----------
+    mis : array
+        In [0, 1].
+    slope, offset : float
+        1 and 0 return ``mis`` itself, to the last bit.
+    """
+    if slope == 1 and offset == 0:
+        return mis
+    return np.asarray(expit(offset + slope * logit(mis)))
+
+
 def score_units(
-    tasks: TaskSet, margins: NDArray[np.floating], *, tau: float, header: Header
+    tasks: TaskSet,
+    margins: NDArray[np.floating],
+    *,
+    tau: float,
+    slope: float = 1.0,
+    offset: float = 0.0,
+    header: Header,
 ) -> Scores:
     """Score every unit of a task set.
 
@@ -126,6 +150,8 @@ def score_units(
         Of ``tasks.units``, in their order.
     tau : float
         See :func:`probabilities`.
+    slope, offset : float
+        See :func:`calibrated`; they move the units' scores, not those of tasks.
 
     Returns
     -------
@@ -145,6 +171,7 @@ def score_units(
             " Compute them from this task set."
         )
     mis, hard = unit_scores(margins, tau=tau)
+    mis = calibrated(mis, slope=slope, offset=offset)
     return Scores(
         units=unit_table(tasks, mis=mis, hard_accuracy=hard),
         margins=np.asarray(margins, dtype=np.float32),
@@ -181,7 +208,13 @@ def task_kind(tasks: TaskSet) -> str:
 
 
 def rescored(
-    scores: Scores, *, tau: float, n_tasks: int | None = None, header: Header
+    scores: Scores,
+    *,
+    tau: float,
+    slope: float = 1.0,
+    offset: float = 0.0,
+    n_tasks: int | None = None,
+    header: Header,
 ) -> Scores:
     """Score units again from the margins that are stored: no images are needed.
 
@@ -189,6 +222,8 @@ def rescored(
     ----------
     tau : float
         See :func:`probabilities`.
+    slope, offset : float
+        See :func:`calibrated`.
     n_tasks : int, optional
         Take the first tasks of each unit only.
 
@@ -211,6 +246,7 @@ def rescored(
         )
     margins = scores.margins[:, :wanted]
     mis, hard = unit_scores(margins, tau=tau)
+    mis = calibrated(mis, slope=slope, offset=offset)
     units, scored = scores.units.copy(), scores.units["n_tasks"].to_numpy() > 0
     units.loc[scored, "mis"], units.loc[scored, "hard_accuracy"] = mis, hard
     units.loc[scored, "n_tasks"] = wanted

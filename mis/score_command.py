@@ -1,19 +1,28 @@
 """The command ``unitscope score``: tasks to machine interpretability scores."""
 
 import argparse
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from data.command_line import run_command, say
+from data.command_line import progress, run_command, say
 from data.errors import DataContractError
 from data.files import folder_hash
 from data.formats import Header, read_header, software_versions
 from data.images import ImageSet, read_image_set
 from data.recordings import Recording, read_recording
-from data.scores import VERSION, Scores, read_scores, write_scores
+from data.scores import (
+    VERSION,
+    Scores,
+    read_scores,
+    summary_of,
+    write_score_parts,
+)
+from data.task_blocks import BLOCK, StoredTasks, open_tasks
 from data.tasks import TaskSet, read_tasks
 from mis import methods
 from mis.encoders import ENCODERS, default_tau, load_encoder
@@ -28,14 +37,14 @@ from mis.inputs import (
     StoredFeatures,
     check_images,
     margin_plan,
-    margins_of,
+    margins_by,
+    named_images,
     pair_features,
-    used_images,
 )
 from mis.methods import METHODS
 from mis.plan import DEFAULT_MEMORY
 from mis.score import probabilities, rescored, score_units, unit_table
-from mis.tau_file import given_tau
+from mis.tau_file import Scale, given_scale
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -63,8 +72,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--tau",
         help="temperature in units of the similarity, above 0, or a file of 'unitscope"
-        " fit' (default 0.16, the MIS paper's for DreamSim; st-lpips 0.05; calibrated"
-        " for DreamSim only)",
+        " fit', whose slope and offset are taken too (default 0.16, the MIS paper's for"
+        " DreamSim; st-lpips 0.05; calibrated for DreamSim only)",
     )
     parser.add_argument(
         "--features",
@@ -132,13 +141,13 @@ def score(arguments: argparse.Namespace) -> int:
     _check_arguments(arguments)
     if arguments.margins:
         return _score_again(arguments)
-    tasks = read_tasks(arguments.tasks)
+    tasks = open_tasks(arguments.tasks)
     tasks_hash = folder_hash(arguments.tasks)
     if METHODS[arguments.method].needs == "recording":
-        scores = _from_recording(arguments, tasks, tasks_hash)
-        return _written(arguments.out, scores)
+        scores = _from_recording(arguments, tasks_hash)
+        return _written(arguments.out, [scores])
     image_set = read_image_set(arguments.images)
-    used = used_images(tasks)
+    used = named_images(len(tasks.image_ids), tasks.indices())
     check_images(tasks.image_ids, tasks.content, image_set, used)
     encoder = load_encoder(
         arguments.encoder, weights=arguments.weights, device=arguments.device
@@ -152,16 +161,19 @@ def score(arguments: argparse.Namespace) -> int:
     header = _header(arguments, tasks_hash, image_set, encoder)
     probabilities(np.zeros(1), tau=header.config["tau"])
     if _stands(arguments.out, header):
-        print(f"Nothing to do: {_summary(read_scores(arguments.out), arguments.out)}")
+        print(f"Nothing to do: {_summary(arguments.out)}")
         return 0
-    recording = _recording_of(arguments, tasks)
+    recording, wanted = _recording_of(arguments, tasks), used
+    parts: Iterable[TaskSet] = tasks.blocks()
     if recording is not None:
-        used = np.union1d(used, _recorded_images(recording, tasks))
-        check_images(tasks.image_ids, tasks.content, image_set, used)
+        # What a recording holds of all units is in memory, and so may the tasks be.
+        parts = [read_tasks(arguments.tasks)]
+        wanted = np.union1d(used, _recorded_images(recording, parts[0]))
+        check_images(tasks.image_ids, tasks.content, image_set, wanted)
     stored = pair_features(
         tasks.image_ids,
         tasks.content,
-        used,
+        wanted,
         image_set=image_set,
         encoder=encoder,
         name=arguments.encoder,
@@ -169,8 +181,8 @@ def score(arguments: argparse.Namespace) -> int:
         dtype="float16" if arguments.half else "float32",
         memory=int(arguments.memory * 1e9),
     )
-    scores = _scored(arguments, tasks, stored, encoder, header, recording)
-    return _written(arguments.out, scores)
+    scored = _scorer(arguments, tasks, stored, used, encoder, header, recording)
+    return _written(arguments.out, _followed(map(scored, parts), tasks.n_units))
 
 
 def _check_arguments(arguments: argparse.Namespace) -> None:
@@ -194,42 +206,84 @@ def _check_arguments(arguments: argparse.Namespace) -> None:
             )
 
 
-def _scored(
+def _scorer(
     arguments: argparse.Namespace,
-    tasks: TaskSet,
+    tasks: StoredTasks,
     stored: StoredFeatures | FreshPairs,
+    used: NDArray[np.integer],
     encoder: ImageEncoder,
     header: Header,
     recording: Recording | None,
-) -> Scores:
-    """Score by a method that compares images."""
-    if METHODS[arguments.method].needs == "margins":
-        plan = None
-        if by_features(encoder) and isinstance(stored, StoredFeatures):
-            strategy = None if arguments.strategy == "auto" else arguments.strategy
-            plan = margin_plan(
-                tasks,
-                stored,
-                memory=int(arguments.memory * 1e9),
-                strategy=strategy,
-                device=arguments.device,
-            )
-        if arguments.explain:
-            for line in plan.explained() if plan else _explained_pairs(stored):
-                say(line)
-        margins = margins_of(tasks, stored, encoder, plan=plan)
-        scores = score_units(tasks, margins, tau=header.config["tau"], header=header)
-        return _as_method(scores, arguments.method)
+) -> Callable[[TaskSet], Scores]:
+    """Return the function that scores a part of the tasks by comparing images."""
+    method = arguments.method
+    if METHODS[method].needs == "margins":
+        return _by_margins(arguments, tasks, stored, used, encoder, header)
     assert isinstance(stored, StoredFeatures)  # no pairwise encoder came so far
-    if arguments.method == "interpretability-index":
-        values = methods.interpretability_index(stored.of, tasks)
-    elif arguments.method == "top-similarity":
-        values = methods.top_similarity(stored.of, tasks)
-    else:
-        assert recording is not None  # _check_arguments asked for it
-        rows = [recording.row(unit) for unit in tasks.units]
-        values = methods.monosemanticity(stored.of, recording, rows)
-    return _method_scores(tasks, arguments.method, values, header)
+
+    def scored(part: TaskSet) -> Scores:
+        if method == "interpretability-index":
+            values = methods.interpretability_index(stored.of, part)
+        elif method == "top-similarity":
+            values = methods.top_similarity(stored.of, part)
+        else:
+            assert recording is not None  # _check_arguments asked for it
+            rows = [recording.row(unit) for unit in part.units]
+            values = methods.monosemanticity(stored.of, recording, rows)
+        return _method_scores(part, method, values, header)
+
+    return scored
+
+
+def _by_margins(
+    arguments: argparse.Namespace,
+    tasks: StoredTasks,
+    stored: StoredFeatures | FreshPairs,
+    used: NDArray[np.integer],
+    encoder: ImageEncoder,
+    header: Header,
+) -> Callable[[TaskSet], Scores]:
+    plan = None
+    if by_features(encoder) and isinstance(stored, StoredFeatures):
+        strategy = None if arguments.strategy == "auto" else arguments.strategy
+        plan = margin_plan(
+            tasks,
+            stored,
+            used,
+            memory=int(arguments.memory * 1e9),
+            strategy=strategy,
+            device=arguments.device,
+        )
+    if arguments.explain:
+        for line in plan.explained() if plan else _explained_pairs(stored):
+            say(line)
+    margins = margins_by(stored, encoder, used, plan=plan)
+    config = header.config
+
+    def scored(part: TaskSet) -> Scores:
+        scores = score_units(
+            part,
+            margins(part),
+            tau=config["tau"],
+            slope=config.get("slope", 1.0),
+            offset=config.get("offset", 0.0),
+            header=header,
+        )
+        return _as_method(scores, arguments.method)
+
+    return scored
+
+
+def _followed(parts: Iterable[Scores], n_units: int) -> Iterator[Scores]:
+    """Yield the scores, with a bar where there is more than one part to wait for."""
+    if n_units <= BLOCK:
+        yield from parts
+        return
+    with progress() as bar:
+        line = bar.add_task("Scores", total=n_units)
+        for scores in parts:
+            bar.advance(line, len(scores.scored_units))
+            yield scores
 
 
 def _explained_pairs(stored: StoredFeatures | FreshPairs) -> list[str]:
@@ -265,9 +319,8 @@ def _method_scores(
     return Scores(units=units, header=header)
 
 
-def _from_recording(
-    arguments: argparse.Namespace, tasks: TaskSet, tasks_hash: str
-) -> Scores:
+def _from_recording(arguments: argparse.Namespace, tasks_hash: str) -> Scores:
+    tasks = read_tasks(arguments.tasks)
     recording = _recording_of(arguments, tasks)
     assert recording is not None  # _check_arguments asked for it
     rows = [recording.row(unit) for unit in tasks.units]
@@ -282,7 +335,9 @@ def _from_recording(
     return _method_scores(tasks, arguments.method, values, header)
 
 
-def _recording_of(arguments: argparse.Namespace, tasks: TaskSet) -> Recording | None:
+def _recording_of(
+    arguments: argparse.Namespace, tasks: TaskSet | StoredTasks
+) -> Recording | None:
     """Return the recording where the method needs it, checked against the tasks."""
     if "recording" not in METHODS[arguments.method].needs:
         return None
@@ -305,26 +360,49 @@ def _recorded_images(recording: Recording, tasks: TaskSet) -> np.ndarray[Any, An
 def _score_again(arguments: argparse.Namespace) -> int:
     """Score from margins that are stored."""
     scores = read_scores(arguments.margins)
-    tau, source = scores.header.config.get("tau"), "as before"
-    if arguments.tau is not None:
-        tau, source = given_tau(arguments.tau)
-    if tau is None:
-        raise DataContractError(
-            f"The scores {arguments.margins} have no tau. Give one with --tau."
-        )
-    config = dict(scores.header.config) | _method_config(arguments.method)
+    scale = _scale_again(arguments, scores.header)
+    config = {
+        name: value
+        for name, value in scores.header.config.items()
+        if name not in {"slope", "offset"}
+    } | _method_config(arguments.method)
     header = replace(
         scores.header,
         version=VERSION,
-        config=config | {"tau_source": source, "first_tasks": arguments.first},
+        config=config | scale.config | {"first_tasks": arguments.first},
         made_from={
             **scores.header.made_from,
             "scores": folder_hash(arguments.margins),
         },
         software=software_versions("numpy", "scipy", "torch"),
     )
-    again = rescored(scores, tau=tau, n_tasks=arguments.first, header=header)
-    return _written(arguments.out, _as_method(again, arguments.method))
+    again = rescored(
+        scores,
+        tau=scale.tau,
+        slope=scale.slope,
+        offset=scale.offset,
+        n_tasks=arguments.first,
+        header=header,
+    )
+    return _written(arguments.out, [_as_method(again, arguments.method)])
+
+
+def _scale_again(arguments: argparse.Namespace, before: Header) -> Scale:
+    """Return the scale that is asked for, or that of the scores before."""
+    if arguments.tau is not None:
+        return given_scale(arguments.tau)
+    config = before.config
+    if config.get("tau") is None:
+        raise DataContractError(
+            f"The scores {arguments.margins} have no tau. Give one with --tau."
+        )
+    return Scale(
+        tau=config["tau"],
+        slope=config.get("slope", 1.0),
+        offset=config.get("offset", 0.0),
+        source="as before",
+        fitted="slope" in config,
+    )
 
 
 def _method_config(method: str) -> dict[str, Any]:
@@ -342,8 +420,9 @@ def _header(
 ) -> Header:
     if arguments.tau is None:
         tau, source = default_tau(arguments.encoder, encoder)
+        scale = Scale(tau=tau, source=source)
     else:
-        tau, source = given_tau(arguments.tau)
+        scale = given_scale(arguments.tau)
     made_from = {"tasks": tasks_hash, "images": image_set.fingerprint}
     if "recording" in METHODS[arguments.method].needs:
         made_from["recording"] = folder_hash(arguments.recording)
@@ -355,8 +434,7 @@ def _header(
             "encoder_config": dict(encoder.config),
             "encoder_fingerprint": encoder_fingerprint(encoder),
             "half": arguments.half,
-            "tau": tau,
-            "tau_source": source,
+            **scale.config,
             **_method_config(arguments.method),
         },
         made_from=made_from,
@@ -376,23 +454,23 @@ def _stands(folder: Path, header: Header) -> bool:
     return found == header
 
 
-def _written(folder: Path, scores: Scores) -> int:
-    write_scores(folder, scores)
-    print(_summary(scores, folder))
+def _written(folder: Path, parts: Iterable[Scores]) -> int:
+    write_score_parts(folder, parts)
+    print(_summary(folder))
     return 0
 
 
-def _summary(scores: Scores, folder: Path) -> str:
-    units, config = scores.units, scores.header.config
-    n_scored = int(units["mis"].notna().sum())
+def _summary(folder: Path) -> str:
+    header, n_units, n_scored, mean = summary_of(folder)
+    config = header.config
     what = "MIS" if config.get("method", "mis") == "mis" else config["method"]
-    mean = f"mean {what} {units['mis'].mean():.3f}, " if n_scored else ""
+    of_all = f"mean {what} {mean:.3f}, " if n_scored else ""
     how = ""
     if "encoder" in config:
         how = f"encoder {config['encoder']}, tau {config['tau']:g}: "
     return (
-        f"{n_scored} units scored, {len(units) - n_scored} without a score (NaN with a"
-        f" reason), {mean}{how}{folder / 'mis.parquet'}"
+        f"{n_scored} units scored, {n_units - n_scored} without a score (NaN with a"
+        f" reason), {of_all}{how}{folder / 'mis.parquet'}"
     )
 
 

@@ -1,21 +1,54 @@
 """The file that ``unitscope fit`` writes: a tau, and what it was fitted to."""
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from data.errors import DataContractError
 from data.formats import read_header
 
 
-def given_tau(text: str) -> tuple[float, str]:
-    """Return a tau and what it rests on, from a number or a file of a fit.
+@dataclass(frozen=True, kw_only=True)
+class Scale:
+    """How margins become a unit's score: ``sigmoid(offset + slope · logit(MIS))``.
+
+    Attributes
+    ----------
+    tau : float
+        Of the MIS, in units of the similarity.
+    slope, offset : float
+        1 and 0 leave MIS as it is.
+    source : str
+        What they rest on, in words.
+    fitted : bool
+        Whether slope and offset come from a fit.
+    """
+
+    tau: float
+    slope: float = 1.0
+    offset: float = 0.0
+    source: str
+    fitted: bool = False
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What a header says of it: slope and offset where a fit named them."""
+        more = {"slope": self.slope, "offset": self.offset} if self.fitted else {}
+        return {"tau": self.tau, "tau_source": self.source, **more}
+
+
+def given_scale(text: str) -> Scale:
+    """Return a scale from a number, which is tau, or from a file of a fit.
 
     Raises
     ------
     DataContractError
-        It is neither, or the fit found no tau.
+        It is neither, or the fit found no tau, or a slope that is not above 0.
     """
     try:
-        return float(text), "given"
+        return Scale(tau=float(text), source="given")
     except ValueError:
         pass
     path = Path(text)
@@ -30,7 +63,25 @@ def given_tau(text: str) -> tuple[float, str]:
             f"{path} holds no tau: {own.get('note')}. Give a number, or fit to more"
             " answers."
         )
-    n_units = own.get("n_units")
-    return float(own["tau"]), (
-        f"fitted to the answers for {n_units} units, fit {header.made_from['human']}"
+    slope, offset = float(own.get("slope", 1.0)), float(own.get("offset", 0.0))
+    if not (0 < slope < np.inf and np.isfinite(offset)):
+        raise DataContractError(
+            f"{path} holds the slope {slope:g} and the offset {offset:g}; a slope must"
+            " be above 0 and both must be finite. Fit again."
+        )
+    return Scale(
+        tau=float(own["tau"]),
+        slope=slope,
+        offset=offset,
+        source=(
+            f"fitted to the answers for {own.get('n_units')} units, fit"
+            f" {header.made_from['human']}"
+        ),
+        fitted=True,
     )
+
+
+def given_tau(text: str) -> tuple[float, str]:
+    """Return the tau of :func:`given_scale`, and what it rests on."""
+    scale = given_scale(text)
+    return scale.tau, scale.source

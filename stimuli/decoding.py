@@ -16,6 +16,8 @@ WORKERS = 4
 resizes, and torch while it computes, so threads do what processes would, without
 copying pixels between them."""
 
+_AHEAD = 2  # batches that are decoded while a network runs on another
+
 
 def batches(
     images: ImageSet,
@@ -38,22 +40,32 @@ def batches(
         Threads; two batches are decoded ahead.
     """
     waiting: deque[Future[tuple[torch.Tensor, ...]]] = deque()
-    ids = iter(images.image_ids[start:stop])
+    ids = images.image_ids[start:stop]
     with ThreadPoolExecutor(max_workers=workers) as loaders:
+
+        def ahead(first: int) -> None:
+            names = ids[first : first + batch_size]
+            loads = [loaders.submit(_load, images, networks, one) for one in names]
+            if loads:
+                # Behind its images in the queue, so that it never waits for a thread.
+                waiting.append(loaders.submit(_together, loads))
+
         try:
-            while True:
-                for image_id in ids:
-                    waiting.append(loaders.submit(_load, images, networks, image_id))
-                    if len(waiting) >= 2 * batch_size:
-                        break
-                if not waiting:
-                    return
-                n = min(batch_size, len(waiting))
-                loaded = [waiting.popleft().result() for _ in range(n)]
-                yield tuple(_stacked(one) for one in zip(*loaded, strict=True))
+            for first in range(0, min(_AHEAD * batch_size, len(ids)), batch_size):
+                ahead(first)
+            for first in range(0, len(ids), batch_size):
+                batch = waiting.popleft().result()
+                ahead(first + _AHEAD * batch_size)
+                yield batch
         finally:
-            for one in waiting:
-                one.cancel()
+            loaders.shutdown(wait=False, cancel_futures=True)
+
+
+def _together(
+    loads: Sequence[Future[tuple[torch.Tensor, ...]]],
+) -> tuple[torch.Tensor, ...]:
+    loaded = zip(*(one.result() for one in loads), strict=True)
+    return tuple(_stacked(one) for one in loaded)
 
 
 def _load(

@@ -57,6 +57,7 @@ class RunningExtremes:
         self._n_kept = n_kept
         self._highest = highest
         self._code = np.empty((n_units, 0), dtype=np.uint64)
+        self._sorted = False
         # No finite activation has the code of this.
         self._none = np.uint64(0) if highest else np.uint64(2**64 - 1)
         self._pending = np.full((n_units, _PENDING), self._none)
@@ -84,8 +85,10 @@ class RunningExtremes:
     def ranked(self) -> NDArray[np.uint64]:
         """Return (n_units, n_kept) codes, the most extreme first."""
         self._settle()
-        ascending = np.sort(self._code, axis=1)
-        return ascending[:, ::-1] if self._highest else ascending
+        if not self._sorted:
+            self._code.sort(axis=1)
+            self._sorted = True
+        return self._code[:, ::-1] if self._highest else self._code
 
     def restore(self, code: NDArray[np.uint64]) -> None:
         """Go on from what :meth:`ranked` returned; nothing may be merged before."""
@@ -112,7 +115,7 @@ class RunningExtremes:
             both.partition(last, axis=1)
             self._edge = both[:, last : last + 1].copy()
             both = both[:, spare:] if self._highest else both[:, : self._n_kept]
-        self._code = np.ascontiguousarray(both)
+        self._code, self._sorted = np.ascontiguousarray(both), False
 
 
 class LayerStream:

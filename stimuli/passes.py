@@ -399,6 +399,8 @@ class NetworkPass:
 
 
 def _filled(batch: torch.Tensor, batch_size: int) -> torch.Tensor:
+    if len(batch) == batch_size:
+        return batch
     filling = batch[:1].expand(batch_size - len(batch), *batch.shape[1:])
     return torch.cat([batch, filling])
 

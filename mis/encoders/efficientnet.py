@@ -34,10 +34,13 @@ class PooledFeatures:
     device: str = "cpu"
     batch_size: int = 4  # twice as fast as 16 on a CPU, whose caches it fits
 
+    def resized(self, image: Image.Image) -> Image.Image:
+        """Return a display image in the network's size; one that has it, as it is."""
+        return image.resize((self.side, self.side), Image.Resampling.BICUBIC)
+
     def prepared(self, images: Sequence[Image.Image]) -> Tensor:
         """Return (n, 3, side, side) images in the network's own range."""
-        size = (self.side, self.side)
-        resized = [image.resize(size, Image.Resampling.BICUBIC) for image in images]
+        resized = [self.resized(image) for image in images]
         # The permuted batch is channels last in memory, twice as fast here.
         batch = torch.from_numpy(pixels(resized)).permute(0, 3, 1, 2)
         return (batch.to(self.device).float() - 127) / 128

@@ -18,7 +18,7 @@ from data.errors import MissingExtraError
 from data.files import bytes_hash, file_hash
 from data.package_networks import let_torchvision_load
 from data.weights import put_state, read_state
-from mis.encoders.patches import SIDE, patches
+from mis.encoders.patches import SIDE, patches, resized
 from mis.encoders.protocol import squared_distance
 
 TRUNKS = {
@@ -47,6 +47,10 @@ class Lpips:
     device: str = "cpu"
     batch_size: int = 16
     is_squared_distance: bool = True
+
+    def resized(self, image: Image.Image) -> Image.Image:
+        """Return a display image in the size that the network sees."""
+        return resized(image)
 
     def embed(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
         """Map images to (n, n_features) features whose squared distance is LPIPS."""

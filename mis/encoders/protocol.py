@@ -69,7 +69,7 @@ def squared_distance(
     first: NDArray[np.floating], second: NDArray[np.floating]
 ) -> NDArray[np.float32]:
     """Return the (n_pairs,) squared distances of rows."""
-    difference = first.astype(np.float32) - second.astype(np.float32)
+    difference = np.subtract(first, second, dtype=np.float32)
     return np.square(difference, out=difference).sum(axis=1)
 
 

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from data.errors import MissingExtraError
 from data.weights import put_state, read_state
-from mis.encoders.patches import SIDE, patches
+from mis.encoders.patches import SIDE, patches, resized
 from mis.encoders.protocol import described, squared_distance
 
 _FILE = "alex_shift_tolerant.pth"
@@ -119,6 +119,10 @@ class ShiftTolerantLpips:
     device: str = "cpu"
     batch_size: int = 16
     is_squared_distance: bool = True
+
+    def resized(self, image: Image.Image) -> Image.Image:
+        """Return a display image in the size that the network sees."""
+        return resized(image)
 
     def embed(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
         """Map images to (n, n_features) features whose distance is ST-LPIPS."""

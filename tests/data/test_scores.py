@@ -5,14 +5,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import data.scores
 from data.errors import DataContractError
+from data.files import folder_hash
 from data.formats import Header
-from data.margins import new_margins, read_margins
+from data.margins import MarginsFile, read_margins
 from data.scores import (
     Scores,
     layer_means,
     read_score_table,
     read_scores,
+    summary_of,
+    write_score_parts,
     write_scores,
 )
 
@@ -121,9 +125,10 @@ def test_margins_are_kept_and_mapped_into_memory(with_margins, margins, tmp_path
 
 
 def test_large_margins_are_memory_mapped(tmp_path):
-    out = new_margins(tmp_path / "margins.npy", n_units=3000, n_tasks=20)
-    out[...] = 1
-    out.flush()
+    with (tmp_path / "margins.npy").open("wb") as file:
+        out = MarginsFile(file)
+        out.append(np.ones((3000, 20), dtype=np.float32))
+        out.close()
     assert isinstance(read_margins(tmp_path / "margins.npy"), np.memmap)
 
 
@@ -273,3 +278,62 @@ def test_the_authors_mean_over_all_layers_of_googlenet_comes_out(googlenet):
     mean = np.average(means.loc[inner, "mean"], weights=weights)
     assert mean == pytest.approx(0.9061, abs=1e-4)
     assert (means["share_constant"] == 0).all()
+
+
+@pytest.mark.parametrize("size", [1, 5])
+def test_scores_written_in_parts_have_the_bytes_of_those_written_whole(
+    rng, tmp_path, size
+):
+    n_units = 11
+    header = Header(format="scores", version=2, config={"tau": 0.2})
+    margins = rng.normal(size=(n_units, 3)).astype(np.float32)
+    units = pd.DataFrame({"unit": [f"m::l::{one}" for one in range(n_units)]})
+    units = units.assign(mis=rng.random(n_units), n_tasks=3, reason=None)
+    units = units.astype({"reason": "str"})
+    parts = [
+        Scores(
+            units=units[start : start + size],
+            margins=margins[start : start + size],
+            header=header,
+        )
+        for start in range(0, n_units, size)
+    ]
+    write_score_parts(tmp_path / "parts", iter(parts))
+    write_scores(
+        tmp_path / "whole", Scores(units=units, margins=margins, header=header)
+    )
+    assert folder_hash(tmp_path / "parts") == folder_hash(tmp_path / "whole")
+    assert (tmp_path / "parts" / "tasks.parquet").exists()
+    _, n_all, n_scored, mean = summary_of(tmp_path / "parts")
+    assert (n_all, n_scored) == (n_units, n_units)
+    assert mean == pytest.approx(units["mis"].mean())
+
+
+def test_a_part_that_fails_leaves_nothing(with_margins, tmp_path):
+    def parts():
+        yield with_margins
+        raise DataContractError("a broken part")
+
+    with pytest.raises(DataContractError, match="a broken part"):
+        write_score_parts(tmp_path / "scores", parts())
+    assert not list(tmp_path.iterdir())
+
+
+def test_reasons_that_come_after_many_units_without_are_kept(
+    with_margins, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(data.scores, "_ROW_GROUP", 1)
+    reasons = [np.nan, np.nan, "constant: all alike"]
+    parts = [
+        Scores(
+            units=with_margins.units[row : row + 1].assign(
+                reason=np.array([reason], dtype=object), n_tasks=0
+            ),
+            header=with_margins.header,
+        )
+        for row, reason in enumerate(reasons)
+    ]
+    write_score_parts(tmp_path / "scores", parts)
+    read = read_scores(tmp_path / "scores").units
+    assert read["unit"].tolist() == with_margins.units["unit"].tolist()
+    assert read["reason"].isna().tolist() == [True, True, False]

@@ -227,3 +227,14 @@ def test_every_encoder_has_a_tau_and_says_where_it_is_from():
     for name, entry in ENCODERS.items():
         assert entry.default_tau > 0
         assert ("not calibrated" in entry.tau_source) == (name != "dreamsim")
+
+
+@pytest.mark.parametrize("name", ["efficientnet-lite2", "st-lpips"])
+def test_images_in_the_encoders_own_size_have_the_features_of_display_images(
+    name, images
+):
+    encoder = load_encoder(name)
+    batch = padded(images, encoder.batch_size)[: encoder.batch_size]
+    again = [encoder.resized(one) for one in batch]
+    assert again[0].size != batch[0].size
+    np.testing.assert_array_equal(encoder.embed(again), encoder.embed(batch))

@@ -117,9 +117,10 @@ def study(rng, tmp_path):
     return tmp_path
 
 
-def fitted(folder):
+def fitted(folder, *options):
     arguments = [str(folder / "scores"), "--human", str(folder / "human.csv")]
-    return main([*arguments, "--out", str(folder / "fit.json"), "--repeats", "1"])
+    arguments += ["--out", str(folder / "fit.json"), "--repeats", "1"]
+    return main([*arguments, *options])
 
 
 def test_a_fit_is_written_with_what_it_used_and_score_takes_its_tau(study, capsys):
@@ -135,6 +136,56 @@ def test_a_fit_is_written_with_what_it_used_and_score_takes_its_tau(study, capsy
     assert "fitted to the answers for 200 units" in again.header.config["tau_source"]
     expected, _ = unit_scores(again.margins, tau=fit["tau"])
     np.testing.assert_allclose(again.units["mis"], expected)
+
+
+def test_score_takes_slope_and_offset_of_the_fit_and_says_so(tmp_path, rng):
+    made = simulated(rng, n_units=600, n_trials=400, slope=0.6, offset=0.3)
+    counts, units, margins = made
+    table = pd.DataFrame({"unit": units, "mis": 0.5, "n_tasks": 20, "reason": None})
+    header = Header(format="scores", version=2, config={"tau": 0.5, "encoder": "toy"})
+    write_scores(
+        tmp_path / "scores", Scores(units=table, header=header, margins=margins)
+    )
+    counts.to_csv(tmp_path / "human.csv", index=False)
+    assert fitted(tmp_path, "--model", "tau+slope+offset") == 0
+    options = ["--margins", str(tmp_path / "scores"), "--out", str(tmp_path / "again")]
+    assert score_main([*options, "--tau", str(tmp_path / "fit.json")]) == 0
+    again = read_scores(tmp_path / "again")
+    fit = json.loads((tmp_path / "fit.json").read_text())
+    used = again.header.config
+    assert [used[one] for one in ("tau", "slope", "offset")] == [
+        fit["tau"], fit["slope"], fit["offset"]
+    ]  # fmt: skip
+    mis = expit(margins.astype(float) / fit["tau"]).mean(axis=1)
+    odds = np.exp(fit["offset"]) * (mis / (1 - mis)) ** fit["slope"]
+    np.testing.assert_allclose(again.units["mis"], odds / (1 + odds))
+    share = counts["n_correct"] / counts["n_trials"]
+    assert np.abs(again.units["mis"] - share).mean() < 0.03
+    assert np.abs(mis - share).mean() > 0.05
+
+
+def test_a_plain_tau_after_a_fit_leaves_slope_and_offset_out(study):
+    assert fitted(study, "--model", "tau+slope+offset") == 0
+    options = ["--margins", str(study / "scores"), "--tau", str(study / "fit.json")]
+    assert score_main([*options, "--out", str(study / "fit")]) == 0
+    before = read_scores(study / "fit")
+    assert score_main(["--margins", str(study / "fit"), "--out", str(study / "a")]) == 0
+    assert read_scores(study / "a").units.equals(before.units)
+    options = ["--margins", str(study / "fit"), "--tau", "0.5"]
+    assert score_main([*options, "--out", str(study / "b")]) == 0
+    plain = read_scores(study / "b")
+    expected, _ = unit_scores(plain.margins, tau=0.5)
+    np.testing.assert_array_equal(plain.units["mis"], expected)
+    assert not {"slope", "offset"} & set(plain.header.config)
+
+
+def test_a_fit_with_a_slope_that_is_not_above_zero_is_refused(study, capsys):
+    assert fitted(study) == 0
+    fit = json.loads((study / "fit.json").read_text()) | {"slope": -1.0}
+    (study / "fit.json").write_text(json.dumps(fit))
+    options = ["--margins", str(study / "scores"), "--tau", str(study / "fit.json")]
+    assert score_main([*options, "--out", str(study / "again")]) == 2
+    assert "a slope must be above 0" in capsys.readouterr().err
 
 
 def test_the_same_seed_gives_the_same_fit(study):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+import data.task_blocks
 from data.files import folder_hash
 from data.images import read_image_set
 from data.scores import read_scores
@@ -201,6 +202,30 @@ def test_another_process_with_other_stored_features_gives_the_same_bytes(
         n_threads=torch.get_num_threads(),
     )
     assert folder_hash(tmp_path / "first") == folder_hash(tmp_path / "second")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [[], ["--method", "hard-accuracy"], ["--method", "top-similarity"]],
+    ids=lambda options: options[-1] if options else "mis",
+)
+def test_units_that_are_read_two_at_a_time_give_the_same_bytes(
+    command, tmp_path, monkeypatch, options
+):
+    assert command(tmp_path / "whole", *options) == 0
+    monkeypatch.setattr(data.task_blocks, "BLOCK", 2)
+    assert command(tmp_path / "blocks", *options) == 0
+    assert folder_hash(tmp_path / "whole") == folder_hash(tmp_path / "blocks")
+
+
+def test_pairs_that_are_read_two_units_at_a_time_give_the_same_bytes(
+    command, tmp_path, monkeypatch
+):
+    options = ["--memory", "0.01"]  # too little to store the features of pairs
+    assert command(tmp_path / "whole", *options, encoder="st-lpips") == 0
+    monkeypatch.setattr(data.task_blocks, "BLOCK", 2)
+    assert command(tmp_path / "blocks", *options, encoder="st-lpips") == 0
+    assert folder_hash(tmp_path / "whole") == folder_hash(tmp_path / "blocks")
 
 
 def test_another_number_of_threads_gives_the_same_up_to_rounding(folder, tmp_path):
