@@ -44,6 +44,13 @@ _TYPE_LOOKS = dict(
     )
 )
 _LOOKS = ((BLUE, "-"), (VERMILION, "--"), (GREEN, "-."), (ORANGE, ":"), (PURPLE, "-"))
+_NETWORK_LOOKS = (
+    (BLUE, "o"),
+    (VERMILION, "s"),
+    (GREEN, "D"),
+    (ORANGE, "^"),
+    (PURPLE, "v"),
+)
 _MOST_NAMES = 40
 _MOST_LINES = len(_LOOKS)
 _POINTS: Mapping[str, Any] = MappingProxyType(
@@ -226,6 +233,43 @@ def constant_figure(networks: pd.DataFrame) -> Figure:
             axes.set_xticks(x, names, rotation=35, ha="right", rotation_mode="anchor")
         axes.set(ylabel="constant units (%)", xlim=(-0.6, len(x) - 0.4))
         axes.set_ylim(bottom=0)
+    return figure
+
+
+def agreement_figure(agreement: pd.DataFrame) -> Figure:
+    """Plot how other scores rank the units of each network, with intervals.
+
+    Parameters
+    ----------
+    agreement : DataFrame
+        See :func:`analysis.sweep_agreement.score_agreement`; rows of other scores.
+    """
+    kinds = list(dict.fromkeys(agreement["scores"]))
+    models = list(dict.fromkeys(agreement["model"]))
+    with style():
+        height = 1.2 + len(kinds) * (0.24 + 0.1 * min(len(models), _MOST_LINES))
+        figure = Figure(figsize=(7.0, height))
+        panels = figure.subplots(1, 2, sharex=True, sharey=True)
+        for number, model in enumerate(models):
+            own = agreement[agreement["model"] == model]
+            shift = 0.6 * ((number + 0.5) / len(models) - 0.5)
+            y = [kinds.index(one) + shift for one in own["scores"]]
+            named = len(models) <= _MOST_LINES
+            colour, marker = _NETWORK_LOOKS[number] if named else (BLUE, "o")
+            for axes, name in zip(panels, ("spearman", "within"), strict=True):
+                low, high = own[f"{name}_low"], own[f"{name}_high"]
+                axes.hlines(y, low, high, color=colour, linewidth=1.2)
+                label = str(model) if named and axes is panels[0] else None
+                axes.plot(
+                    own[name], y, marker, color=colour, ms=4.5, label=label, **_POINTS
+                )
+        for axes, title in zip(panels, ("all units", "within layers"), strict=True):
+            axes.axvline(0, color=GREY, linewidth=0.8, linestyle=(0, (1, 2)), zorder=0)
+            axes.set_title(title, loc="left", fontsize=8)
+            axes.set(xlabel="Spearman’s correlation with the sweep’s scores")
+        panels[0].set_yticks(range(len(kinds)), kinds)
+        panels[0].set_ylim(len(kinds) - 0.5, -0.5)
+        _legend(panels[0])
     return figure
 
 

@@ -20,6 +20,15 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--out", type=Path, help="folder of the report")
     parser.add_argument(
+        "--also",
+        type=existing_path,
+        nargs="+",
+        default=[],
+        metavar="SCORES",
+        help="other scores of the tasks in SWEEP/runs/NETWORK/tasks, such as another"
+        " encoder's: whether they rank the units alike",
+    )
+    parser.add_argument(
         "--drop-ends",
         action="store_true",
         help="leave out each network's first and last recorded layer, as the MIS paper"
@@ -40,7 +49,12 @@ def _report(arguments: argparse.Namespace) -> int:
     from data.sweeps import read_sweep
 
     results = read_sweep(arguments.sweep)
-    found = find(results, seed=arguments.seed, drop_ends=arguments.drop_ends)
+    found = find(
+        results,
+        also=arguments.also,
+        seed=arguments.seed,
+        drop_ends=arguments.drop_ends,
+    )
     sections = sections_of(found)
     if arguments.out:
         write_sweep_report(

@@ -1,6 +1,8 @@
 """The report of a sweep: its findings in sentences, tables and figures."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -52,6 +54,7 @@ def sections_of(found: SweepFindings) -> tuple[Section, ...]:
     made += [_trend(found, name) for name in found.trends]
     made += [_accuracy(found)] if found.accuracy[0].n_units else []
     made += [_training(found)] if len(found.training) else []
+    made += [_agreement(found)] if len(found.agreement) else []
     made.append(_constant(found))
     return tuple(made)
 
@@ -276,6 +279,57 @@ def _training(found: SweepFindings) -> Section:
         },
         numbers={"training": records(steps)},
     )
+
+
+def _agreement(found: SweepFindings) -> Section:
+    table = found.agreement
+    others = table[table["spearman"].notna()]
+    said = [
+        "Each row of a network has other scores of the same units. Scores of different"
+        " encoders are on different scales until tau is fitted, so ranks are compared:"
+        " over all units, and within layers (mean of the layers’ own correlations, each"
+        " weighted by its units), which leaves out what layers differ in."
+    ]
+    if not table["same_tasks"].all():
+        said.append("Where other tasks were scored, some disagreement is theirs.")
+    rows = tuple(
+        (
+            str(one["model"]),
+            str(one["scores"]),
+            f"{one['n_scored']:,}",
+            *(number(one[name]) for name in ("mean", "low", "median", "high")),
+            *(_with_interval(one, name) for name in ("spearman", "within")),
+        )
+        for one in records(table)
+    )
+    header = (
+        *("network", "scored by", "units", "mean", "5th percentile", "median"),
+        *("95th percentile", "Spearman, all units", "within layers"),
+    )
+    return Section(
+        name="agreement",
+        title="Do other scores rank the units alike?",
+        said=tuple(said),
+        tables=(Table(header=header, rows=rows),),
+        figures={
+            "agreement": Drawn(
+                figure=plot_sweep.agreement_figure(others),
+                label="Rank correlation with the sweep’s scores",
+                caption="Bars are 95% intervals over layers.",
+                data=others.drop(columns=["same_tasks"]),
+            )
+        }
+        if len(others)
+        else {},
+        numbers={"agreement": records(table)},
+        methods="Scores were compared by Spearman’s correlation, with BCa intervals"
+        " that draw layers (Efron 1987), expanded for their number (Hesterberg 2015).",
+    )
+
+
+def _with_interval(row: Mapping[str, Any], name: str) -> str:
+    span = interval(row[f"{name}_low"], row[f"{name}_high"], 2)
+    return number(row[name], 2) + (f" ({span})" if span else "")
 
 
 def _constant(found: SweepFindings) -> Section:
