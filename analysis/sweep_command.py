@@ -45,7 +45,8 @@ def main(argv: list[str] | None = None) -> int:
 
 def _report(arguments: argparse.Namespace) -> int:
     from analysis.sweep import find
-    from analysis.sweep_page import sections_of, sweep_text, write_sweep_report
+    from analysis.sweep_page import sweep_text, write_sweep_report
+    from analysis.sweep_sections import sections_of
     from data.sweeps import read_sweep
 
     results = read_sweep(arguments.sweep)
