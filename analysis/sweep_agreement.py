@@ -161,7 +161,8 @@ def score_agreement(
     DataFrame
         One row a network and kind of score, the sweep's own first: 'model', 'scores'
         (what made them), 'same_tasks', 'n_scored', 'mean', 'low', 'median', 'high'
-        (5th, 50th and 95th percentile), and the attributes of :class:`RankAgreement`
+        (5th, 50th and 95th percentile), 'hard_accuracy' (mean share of tasks that are
+        right, whatever tau; NaN where the scores have none), and the attributes of :class:`RankAgreement`
         with the sweep's own (NaN in its own row).
 
     Raises
@@ -205,7 +206,7 @@ def _rows_of(
         own = own[own["layer"].isin(layers.loc[inside, "layer"])]
     header, n_tasks = _header(folder), int(own["n_tasks"].max())
     first = {"model": model, "scores": _label(header, own, None)}
-    rows: list[dict[str, Any]] = [first | {"same_tasks": True} | _spread(own["mis"])]
+    rows: list[dict[str, Any]] = [first | {"same_tasks": True} | _spread(own)]
     for path, units in others:
         made = _header(path)
         name = _label(made, units, n_tasks)
@@ -229,7 +230,9 @@ def _rows_of(
         )
         same = made.made_from.get("tasks") == header.made_from.get("tasks")
         told = {"model": model, "scores": name, "same_tasks": same}
-        rows.append(told | _spread(both["mis_other"]) | vars(agreement))
+        rows.append(
+            told | _spread(units[units["unit"].isin(own["unit"])]) | vars(agreement)
+        )
     return rows
 
 
@@ -248,11 +251,14 @@ def _label(header: Header, units: pd.DataFrame, n_tasks: int | None) -> str:
     return name if n_tasks in (None, found) else f"{name}, {found} tasks"
 
 
-def _spread(scores: pd.Series) -> dict[str, Any]:
+def _spread(units: pd.DataFrame) -> dict[str, Any]:
+    scores = units["mis"]
+    known = "hard_accuracy" in units
     return {
         "n_scored": int(scores.notna().sum()),
         "mean": scores.mean(),
         "low": scores.quantile(0.05),
         "median": scores.median(),
         "high": scores.quantile(0.95),
+        "hard_accuracy": units["hard_accuracy"].mean() if known else np.nan,
     }

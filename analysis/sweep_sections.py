@@ -287,7 +287,8 @@ def _agreement(found: SweepFindings) -> Section:
     others = table[table["spearman"].notna()]
     said = [
         "Each row of a network has other scores of the same units. Scores of different"
-        " encoders are on different scales until tau is fitted, so ranks are compared:"
+        " encoders are on different scales until tau is fitted (the share of tasks that"
+        " are right has no scale), so ranks are compared:"
         " over all units, and within layers (mean of the layers’ own correlations, each"
         " weighted by its units), which leaves out what layers differ in."
     ]
@@ -299,13 +300,14 @@ def _agreement(found: SweepFindings) -> Section:
             str(one["scores"]),
             f"{one['n_scored']:,}",
             *(number(one[name]) for name in ("mean", "low", "median", "high")),
+            number(one["hard_accuracy"]),
             *(_with_interval(one, name) for name in ("spearman", "within")),
         )
         for one in records(table)
     )
     header = (
         *("network", "scored by", "units", "mean", "5th percentile", "median"),
-        *("95th percentile", "Spearman, all units", "within layers"),
+        *("95th percentile", "tasks right", "Spearman, all units", "within layers"),
     )
     return Section(
         name="agreement",
