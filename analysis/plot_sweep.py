@@ -52,7 +52,7 @@ _NETWORK_LOOKS = (
     (PURPLE, "v"),
 )
 _MOST_NAMES = 40
-_MOST_LETTERS = 45
+_LETTERS_AN_INCH = 9
 _MOST_LINES = len(_LOOKS)
 _POINTS: Mapping[str, Any] = MappingProxyType(
     {"markeredgecolor": "white", "markeredgewidth": 0.5, "linestyle": "none"}
@@ -300,7 +300,8 @@ def _chance(axes: Axes) -> None:
 
 def _name_networks(axes: Axes, names: list[str]) -> None:
     x = range(len(names))
-    if len(names) * max(map(len, names)) <= _MOST_LETTERS:
+    room = _LETTERS_AN_INCH * axes.figure.get_figwidth()
+    if len(names) * max(map(len, names)) <= room:
         axes.set_xticks(x, names)
     else:
         axes.set_xticks(x, names, rotation=35, ha="right", rotation_mode="anchor")

@@ -162,8 +162,8 @@ def score_agreement(
         One row a network and kind of score, the sweep's own first: 'model', 'scores'
         (what made them), 'same_tasks', 'n_scored', 'mean', 'low', 'median', 'high'
         (5th, 50th and 95th percentile), 'hard_accuracy' (mean share of tasks that are
-        right, whatever tau; NaN where the scores have none), and the attributes of :class:`RankAgreement`
-        with the sweep's own (NaN in its own row).
+        right, whatever tau; NaN where the scores have none), and the attributes of
+        :class:`RankAgreement` with the sweep's own (NaN in its own row).
 
     Raises
     ------
