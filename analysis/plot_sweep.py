@@ -78,7 +78,7 @@ def networks_figure(networks: pd.DataFrame) -> Figure:
         axes.plot([], [], color=SKY, linewidth=2.2, label="5th to 95th percentile")
         _chance(axes)
         if few:
-            _name_networks(axes, networks["model"].to_list())
+            _name_networks(axes, networks["model"].to_list(), figure.get_figwidth())
         else:
             axes.set(xlabel="networks, by falling mean")
         axes.set(ylabel="MIS of units", xlim=(-0.6, len(x) - 0.4))
@@ -251,7 +251,7 @@ def constant_figure(networks: pd.DataFrame) -> Figure:
         x = np.arange(len(ordered))
         axes.bar(x, 100 * ordered["share_constant"], color=GREY, width=0.7)
         if len(x) <= _MOST_NAMES:
-            _name_networks(axes, ordered["model"].to_list())
+            _name_networks(axes, ordered["model"].to_list(), figure.get_figwidth())
         axes.set(ylabel="constant units (%)", xlim=(-0.6, len(x) - 0.4))
         axes.set_ylim(bottom=0)
     return figure
@@ -298,9 +298,9 @@ def _chance(axes: Axes) -> None:
     axes.axhline(0.5, color=GREY, linewidth=0.8, linestyle=(0, (1, 2)), zorder=0)
 
 
-def _name_networks(axes: Axes, names: list[str]) -> None:
+def _name_networks(axes: Axes, names: list[str], width: float) -> None:
     x = range(len(names))
-    room = _LETTERS_AN_INCH * axes.figure.get_figwidth()
+    room = _LETTERS_AN_INCH * width
     if len(names) * max(map(len, names)) <= room:
         axes.set_xticks(x, names)
     else:
