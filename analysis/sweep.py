@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ from scipy.stats import spearmanr
 
 from analysis.comparison import with_conover
 from analysis.correlation import CorrelationResult, correlation
+from analysis.sweep_agreement import score_agreement
 from data.errors import DataContractError
 from data.recordings import STATISTICS
 from data.scores import read_score_table
@@ -49,6 +51,9 @@ class SweepFindings:
         Of accuracy and mean MIS over networks, Pearson's and Spearman's.
     training : DataFrame
         Checkpoints: 'network', 'epoch', 'mis', 'low', 'high', 'accuracy'.
+    agreement : DataFrame
+        See :func:`analysis.sweep_agreement.score_agreement`; empty where no other
+        scores were given.
     """
 
     networks: pd.DataFrame
@@ -60,6 +65,7 @@ class SweepFindings:
     trend_correlations: pd.DataFrame
     accuracy: tuple[CorrelationResult, ...]
     training: pd.DataFrame
+    agreement: pd.DataFrame
 
 
 def sweep_units(results: SweepResults, *, drop_ends: bool = False) -> pd.DataFrame:
@@ -179,11 +185,22 @@ def binned(
 
 
 def find(
-    results: SweepResults, *, seed: int = 0, drop_ends: bool = False
+    results: SweepResults,
+    *,
+    also: Sequence[Path] = (),
+    seed: int = 0,
+    drop_ends: bool = False,
 ) -> SweepFindings:
     """Compute everything that a report of a sweep tells.
 
-    Means of networks, where ``drop_ends`` is set, are without these layers too.
+    Parameters
+    ----------
+    results : SweepResults
+    also : sequence of Path
+        Other scores of the same units.
+    drop_ends : bool
+        Whether each network's first and last recorded layer are left out; means of
+        networks are then without them too.
     """
     units = sweep_units(results, drop_ends=drop_ends)
     networks = _networks(results, units)
@@ -207,6 +224,9 @@ def find(
         trend_correlations=_trend_correlations(units, [*bins]),
         accuracy=_accuracy(networks, seed),
         training=_training(networks),
+        agreement=score_agreement(
+            results, also, rng=np.random.default_rng(seed), drop_ends=drop_ends
+        ),
     )
 
 

@@ -20,6 +20,15 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--out", type=Path, help="folder of the report")
     parser.add_argument(
+        "--also",
+        type=existing_path,
+        nargs="+",
+        default=[],
+        metavar="SCORES",
+        help="other scores of the tasks in SWEEP/runs/NETWORK/tasks, such as another"
+        " encoder's: whether they rank the units alike",
+    )
+    parser.add_argument(
         "--drop-ends",
         action="store_true",
         help="leave out each network's first and last recorded layer, as the MIS paper"
@@ -36,11 +45,17 @@ def main(argv: list[str] | None = None) -> int:
 
 def _report(arguments: argparse.Namespace) -> int:
     from analysis.sweep import find
-    from analysis.sweep_page import sections_of, sweep_text, write_sweep_report
+    from analysis.sweep_page import sweep_text, write_sweep_report
+    from analysis.sweep_sections import sections_of
     from data.sweeps import read_sweep
 
     results = read_sweep(arguments.sweep)
-    found = find(results, seed=arguments.seed, drop_ends=arguments.drop_ends)
+    found = find(
+        results,
+        also=arguments.also,
+        seed=arguments.seed,
+        drop_ends=arguments.drop_ends,
+    )
     sections = sections_of(found)
     if arguments.out:
         write_sweep_report(

@@ -151,6 +151,33 @@ def matching_paths(module: nn.Module, asked: str) -> tuple[str, ...]:
     return tuple(found)
 
 
+def matching_groups(
+    module: nn.Module, asked: Sequence[str]
+) -> dict[str, tuple[str, ...]]:
+    """Return what each of the patterns and groups that are asked for matches.
+
+    A group of which the network has no layer is left out as long as another matches:
+    '@conv,@linear,@norm' fits every network of a sweep.
+
+    Raises
+    ------
+    DataContractError
+        A pattern matches nothing, or no group does.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    lacking: DataContractError | None = None
+    for one in filter(is_group, asked):
+        try:
+            found[one] = matching_paths(module, one)
+        except DataContractError as error:
+            if one not in TYPES:
+                raise
+            lacking = lacking or error
+    if lacking and not found:
+        raise lacking
+    return found
+
+
 def is_group(asked: str) -> bool:
     """Tell whether a layer is asked for by a pattern or a group, not by its name."""
     return asked.startswith("@") or bool(_PATTERN.search(asked))
@@ -207,7 +234,7 @@ def choose_layers(
     A module that runs twice gives ``path#1`` and ``path#2``; one that returns a tuple
     or a mapping gives an element each. What was named stays as it was named.
     """
-    groups = {one: matching_paths(module, one) for one in asked if is_group(one)}
+    groups = matching_groups(module, asked)
     if not groups:
         return Chosen(layers=tuple(asked), left_out={})
     paths = dict.fromkeys(path for found in groups.values() for path in found)
@@ -220,7 +247,7 @@ def choose_layers(
             names |= dict.fromkeys(found)
             if reason:
                 left_out[path] = reason
-        if one not in groups:
+        if not is_group(one):
             names[one] = None
     if not names:
         path, reason = next(iter(left_out.items()))

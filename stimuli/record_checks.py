@@ -8,7 +8,7 @@ import torch
 
 from data.errors import DataContractError
 from data.images import ImageSet
-from stimuli.layers import check_layer, is_group, matching_paths
+from stimuli.layers import check_layer, is_group, matching_groups
 from stimuli.networks import Network
 from stimuli.record_config import RecordConfig
 from stimuli.reductions import check_reductions
@@ -26,9 +26,7 @@ def check_before(images: ImageSet, network: Network, config: RecordConfig) -> No
     names = [layer for layer in config.layers if not is_group(layer)]
     for layer in (*names, *(one.layer for one in config.directions)):
         check_layer(network.module, layer, network.name)
-    groups = [layer for layer in config.layers if is_group(layer)]
-    for layer in groups:
-        matching_paths(network.module, layer)
+    groups = matching_groups(network.module, config.layers)
     keys = [*config.layers, *(one.layer for one in config.directions)]
     if not groups:
         check_reductions(config.reductions, keys)

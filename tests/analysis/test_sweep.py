@@ -5,14 +5,20 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import spearmanr
 
 from analysis.sweep import binned, find, relative_widths, sweep_units
+from analysis.sweep_agreement import (
+    _weighted_correlation,
+    _WeightedRanks,
+    rank_agreement,
+)
 from analysis.sweep_command import main
-from analysis.sweep_page import sections_of
+from analysis.sweep_sections import sections_of
 from data.errors import DataContractError
 from data.files import read_json
 from data.formats import Header
-from data.scores import Scores, write_scores
+from data.scores import Scores, read_score_table, write_scores
 from data.sweeps import LAYERS, NETWORKS, SweepResults, read_sweep, write_sweep
 from data.units import UnitId
 from tests.data.toy import recording_of
@@ -183,7 +189,100 @@ def test_the_command_writes_every_figure_and_names_what_failed(sweep, tmp_path, 
         *("accuracy", "training", "constant"),
     }
     numbers = read_json(tmp_path / "report" / "report.json")["numbers"]
-    assert numbers["constant"] == {"none": 0, "above_1": 6, "above_5": 0}
+    assert numbers["constant"] == {
+        "none": 0,
+        "above_1": 6,
+        "above_5": 0,
+        "other_unscored": 0,
+    }
+
+
+def scores_beside(sweep, folder, model, mis_of, encoder="another"):
+    """Write other scores of a network's units, made of its own."""
+    units = read_score_table(sweep.run(model) / "scores")
+    units["mis"] = mis_of(units["mis"]).clip(0, 1)
+    header = Header(format="scores", version=2, config={"encoder": encoder})
+    write_scores(folder, Scores(units=units, header=header))
+    return folder
+
+
+def test_scores_that_rank_alike_agree_fully_on_any_scale(sweep, tmp_path):
+    folder = scores_beside(sweep, tmp_path / "a", "net1", lambda mis: mis**3)
+    table = find(sweep, also=[folder]).agreement
+    assert table["model"].to_list() == ["net1", "net1"]
+    own, other = table.to_dict("records")
+    assert np.isnan(own["spearman"])
+    assert (other["spearman"], other["within"]) == pytest.approx((1, 1))
+    assert other["n_scored"] == other["n_units"] == sum(WIDTHS) - len(WIDTHS)
+    assert other["median"] == pytest.approx(own["median"] ** 3)
+
+
+def test_agreement_that_is_of_layers_alone_is_none_within_them(sweep, tmp_path, rng):
+    def layers_alone(mis):
+        place = np.repeat(np.arange(len(WIDTHS)), WIDTHS)
+        means = mis.groupby(place).transform("mean")
+        return means + rng.normal(0, 0.02, len(mis))
+
+    folder = scores_beside(sweep, tmp_path / "a", "net0", layers_alone)
+    other = find(sweep, also=[folder]).agreement.iloc[1]
+    assert other["spearman"] > 0.8
+    assert other["within"] == pytest.approx(0, abs=0.25)
+
+
+def test_agreement_leaves_out_the_layers_that_the_report_does(sweep, tmp_path):
+    folder = scores_beside(sweep, tmp_path / "a", "net0", lambda mis: mis)
+    other = find(sweep, also=[folder], drop_ends=True).agreement.iloc[1]
+    assert (other["n_layers"], other["n_units"]) == (2, WIDTHS[1] + WIDTHS[2] - 2)
+
+
+def test_a_resample_of_layers_is_ranked_as_if_its_units_stood_there(rng):
+    first, second = rng.integers(0, 9, (2, 60)) / 10
+    times = rng.integers(0, 4, 60)
+    ranks = [_WeightedRanks(one)(times.astype(float)) for one in (first, second)]
+    found = _weighted_correlation(*ranks, times.astype(float))
+    repeated = np.repeat(first, times), np.repeat(second, times)
+    assert found == pytest.approx(spearmanr(*repeated)[0])
+
+
+def test_the_interval_is_that_of_layers_not_of_units(rng):
+    """Layers of equal units say no more than one unit each."""
+    means = rng.normal(size=(2, 12))
+    few = rank_agreement(*means, np.arange(12), rng=np.random.default_rng(0))
+    many = rank_agreement(
+        *np.repeat(means, 50, axis=1),
+        np.repeat(np.arange(12), 50),
+        rng=np.random.default_rng(0),
+    )
+    ends = (few.spearman_low, few.spearman_high)
+    assert (many.spearman_low, many.spearman_high) == pytest.approx(ends, abs=1e-9)
+    assert ends[1] - ends[0] > 0.5
+    assert np.isnan(few.within)
+
+
+def test_the_report_says_how_other_scores_rank_the_units(sweep, tmp_path, capsys):
+    folder = scores_beside(sweep, tmp_path / "a", "net1", lambda mis: 1 - mis)
+    command = [str(sweep.folder), "--also", str(folder), "--out", str(tmp_path / "r")]
+    assert main(command) == 0
+    assert "−1.00" in capsys.readouterr().out
+    assert (tmp_path / "r" / "figures" / "agreement.svg").exists()
+    rows = read_json(tmp_path / "r" / "report.json")["numbers"]["agreement"]
+    assert [row["scores"] for row in rows["agreement"]] == ["None", "another"]
+
+
+def test_other_scores_must_be_of_the_sweep_and_made_otherwise(sweep, tmp_path):
+    twice = scores_beside(sweep, tmp_path / "a", "net1", lambda mis: mis)
+    with pytest.raises(DataContractError, match=r"by another, which are there already"):
+        find(sweep, also=[twice, twice])
+    units = read_score_table(twice)
+    units["unit"] = units["unit"].str.replace("net1", "stranger")
+    header = Header(format="scores", version=2, config={"encoder": "another"})
+    write_scores(tmp_path / "b", Scores(units=units, header=header))
+    with pytest.raises(DataContractError, match=r"holds scores of 'stranger'"):
+        find(sweep, also=[tmp_path / "b"])
+    units["unit"] = units["unit"].str.replace("stranger::l", "net1::m")
+    write_scores(tmp_path / "c", Scores(units=units, header=header))
+    with pytest.raises(DataContractError, match=r"have no unit that both score"):
+        find(sweep, also=[tmp_path / "c"])
 
 
 def test_a_sweep_without_a_network_that_is_done_is_refused(sweep, tmp_path):

@@ -97,6 +97,15 @@ def test_what_matches_nothing_offers_near_names(net, asked, message):
         matching_paths(net, asked)
 
 
+def test_a_group_that_a_network_lacks_is_no_fault_where_another_matches():
+    net, batch = torch.nn.Sequential(torch.nn.Conv2d(3, 2, 3)), torch.zeros(1, 3, 8, 8)
+    assert chosen(net, batch, "@linear", "@conv", "@norm") == ("0",)
+    with pytest.raises(DataContractError, match=r"No layer .* matches '@linear'"):
+        chosen(net, batch, "@linear", "@norm")
+    with pytest.raises(DataContractError, match=r"No layer .* matches 'block\.\*'"):
+        chosen(net, batch, "@conv", "block.*")
+
+
 def test_a_module_under_two_paths_is_matched_once(net):
     assert matching_paths(net, "@linear") == ("head",)
 
