@@ -115,6 +115,9 @@ class Join(Message):
 class Resume(Message):
     """Go on with the session of a token, here and nowhere else."""
 
+    resume_key: Key = Field(
+        description="a UUID, new per page that is loaded; repeats are safe"
+    )
     window: Window | None = None
 
 

@@ -123,7 +123,11 @@ def get_session() -> _Json:
 
 @api.post(
     "/session/resume",
-    responses={"200": messages.JoinReply, "401": messages.ErrorReply},
+    responses={
+        "200": messages.JoinReply,
+        "401": messages.ErrorReply,
+        "409": messages.ErrorReply,
+    },
     security=_BEARER,
 )
 def post_resume(body: messages.Resume) -> _Json:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
+from uuid import uuid4
 
 from sqlalchemy import delete, text, update
 from sqlalchemy.orm import Session
@@ -255,9 +256,19 @@ def _forgets_the_join_key() -> None:
     original = sessions._new_token
 
     def new_token(db: Any, record: Any, **more: Any) -> str:
-        return original(db, record, join_sha256=None)
+        return original(db, record, **more | {"join_sha256": None})
 
     _replace(sessions, "_new_token", new_token)
+
+
+def _forgets_the_resume_key() -> None:
+    original = sessions.resume
+
+    def resume(db: Any, record: Any, request: Any, now: Any) -> str:
+        other = request.model_copy(update={"resume_key": str(uuid4())})
+        return original(db, record, other, now)
+
+    _replace(views, "resume", resume)
 
 
 def _gives_a_slot_twice() -> None:
@@ -313,6 +324,7 @@ BUGS: dict[str, tuple[Callable[[], None], str]] = {
     "mixes-people-up": (_mixes_people_up, "sessions-apart"),
     "lets-the-old-tab-write": (_lets_the_old_tab_write, "newest-visit-writes"),
     "forgets-the-join-key": (_forgets_the_join_key, "one-session-a-join"),
+    "forgets-the-resume-key": (_forgets_the_resume_key, "one-visit-a-load"),
     "gives-a-slot-twice": (_gives_a_slot_twice, "no-slot-twice"),
     "is-full-too-early": (_is_full_too_early, "no-slot-wasted"),
     "fails-at-a-repeat": (_fails_at_a_repeat, "known-replies"),

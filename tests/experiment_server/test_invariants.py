@@ -138,7 +138,7 @@ class Sessions(RuleBasedStateMachine):
 
     @rule(target=pages, page=pages)
     def resume(self, page):
-        reply = self.post("session/resume", {}, page)
+        reply = self.post("session/resume", {"resume_key": self.key()}, page)
         return reply.json.get("token", page)
 
     @rule(page=pages, right=MOSTLY, n=st.integers(1, 20))
@@ -149,7 +149,8 @@ class Sessions(RuleBasedStateMachine):
                 return
 
     def resume_quietly(self, page):
-        return self.post("session/resume", {}, page).json.get("token", page)
+        body = {"resume_key": self.key()}
+        return self.post("session/resume", body, page).json.get("token", page)
 
     @rule(page=pages, ahead=st.sampled_from([-1, 1, 2]))
     def answer_out_of_turn(self, page, ahead):

@@ -30,7 +30,7 @@ POSTS = {
     "feedback": {"text": ""},
     "finish": {"time_elapsed_ms": 1.0},
     "withdraw": {"delete_answers": True},
-    "resume": {},
+    "resume": {"resume_key": KEY},
     "comprehension": {"answers": [], "time_elapsed_ms": 1.0},
 }
 

@@ -94,7 +94,8 @@ async function main(root: HTMLElement): Promise<void> {
     watch.follow(session);
     await runSession(session, frame, watch, new Pace(trialTime(study)));
   } catch (error) {
-    await showProblem(frame, error);
+    const isElsewhere = error instanceof Refusal && error.code === "taken-over";
+    await (isElsewhere ? showTakenOver(frame) : showProblem(frame, error));
   }
 }
 
