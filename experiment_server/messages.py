@@ -247,6 +247,10 @@ class Event(Message):
         "storage_denied",
         "taken_over",
         "pagehide",
+        "keys_opened",
+        "keys_closed",
+        "stop_opened",
+        "stop_closed",
     ]
     trial: int | None = Field(
         None, ge=0, le=100_000, description="sequence of the trial that was open"
@@ -296,6 +300,7 @@ class StudyReply(Reply):
     test_run_allowed: bool
     n_trials: int
     expected_minutes: float | None
+    contact: str = Field(description="whom participants can ask")
     withdrawal: str | None = Field(
         description="what stopping means for the answers and for the pay"
     )

@@ -92,6 +92,7 @@ def get_study() -> _Json:
             test_run_allowed=host().settings.test_run_allowed,
             n_trials=len(host().study.slots[0]),
             expected_minutes=config.expected_minutes,
+            contact=config.contact,
             withdrawal=host().study.texts.get("withdrawal"),
         )
     )

@@ -4,7 +4,7 @@ import { askToStop, showKeys } from "./dialogs";
 import { element, paragraphs } from "./dom";
 import { say } from "./messages";
 import { noticeBar } from "./notices";
-import type { Screen, State } from "./types";
+import type { DialogEvent, Screen, State } from "./types";
 import { isFullscreen } from "./watch";
 
 /** Screens before there is a session, and those of the page itself. */
@@ -85,6 +85,8 @@ export class Frame {
   withdrawal: string | null = null;
   /** Whom participants can ask, once that is known. */
   contact: string | null = null;
+  /** Called when a dialog opens over the screen, and when it closes. */
+  onDialog: (event: DialogEvent) => void = () => undefined;
 
   constructor(
     private readonly root: HTMLElement,
@@ -103,10 +105,10 @@ export class Frame {
     this.#inside = element("div", { class: "inside" }, top, this.stage);
     root.replaceChildren(this.#inside, this.#tooSmall);
     this.#stop.addEventListener("click", async () => {
-      const wish = await askToStop(root, this.withdrawal);
+      const wish = await this.#told("stop", askToStop(root, this.withdrawal));
       if (wish) onStop(wish === "delete");
     });
-    this.#keys.addEventListener("click", () => void showKeys(root, this.#levels));
+    this.#keys.addEventListener("click", () => this.#help());
     this.#full.addEventListener("click", () => void enterFullscreen());
     addEventListener("resize", () => this.#checkWindow());
     document.addEventListener("keydown", ignoreHeldKey, { capture: true });
@@ -180,7 +182,18 @@ export class Frame {
   #helpOnKey({ key, target }: KeyboardEvent): void {
     const types = target instanceof HTMLTextAreaElement;
     if (key !== "?" || types || this.#keys.hidden || this.isCovered()) return;
-    void showKeys(this.root, this.#levels);
+    this.#help();
+  }
+
+  #help(): void {
+    void this.#told("keys", showKeys(this.root, this.#levels));
+  }
+
+  async #told<Result>(name: "keys" | "stop", dialog: Promise<Result>): Promise<Result> {
+    this.onDialog(`${name}_opened`);
+    const result = await dialog;
+    this.onDialog(`${name}_closed`);
+    return result;
   }
 }
 
