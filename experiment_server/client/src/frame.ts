@@ -78,7 +78,8 @@ export class Frame {
   readonly #inside: HTMLElement;
   #minWindow: [number, number] = [0, 0];
   #screen: Screen | OwnScreen = "start";
-  #levels = 3;
+  /** Confidence steps that keys can give; null where keys give no answers. */
+  #levels: number | null = null;
   #offersFullscreen = false;
   #isClosed = false;
   /** What stopping means for the answers and for the pay. */
@@ -128,7 +129,8 @@ export class Frame {
     this.#left.textContent = minutesLeft && screen === "trial" ? timeLeft(minutesLeft) : "";
     if (state) {
       this.contact = state.contact;
-      this.#levels = state.settings.confidence_levels;
+      const { confidence_levels, keys } = state.settings;
+      this.#levels = (keys ?? true) ? confidence_levels : null;
       this.#offersFullscreen = state.settings.fullscreen === "ask";
       const percent = Math.round(state.progress * 100);
       this.#progress.hidden = false;

@@ -43,7 +43,8 @@ export type Highlight =
   | "upper_buttons"
   | "lower_buttons"
   | "confidence"
-  | "frame";
+  | "frame"
+  | "verdict";
 
 export interface InstructionPage {
   text: string;
