@@ -20,7 +20,7 @@ ALL_PAGES = {
     "verdict_correct", "practice_passed", "trial", "keys", "stop", "offline",
     "too_small", "break", "feedback", "debrief", "end", "declined",
     "without_javascript", "comprehension_failed", "practice_failed", "withdrawn",
-    "timed_out", "taken_over", "problem", "study_full", "fullscreen",
+    "timed_out", "taken_over", "problem", "study_full", "self_test", "fullscreen",
 }  # fmt: skip
 # WCAG 2.2 AA asks for 24 pixels.
 SMALL_TARGETS = """() => [...document.querySelectorAll("button, input, textarea")]

@@ -5,7 +5,6 @@ import json
 import pytest
 
 from data.studies import read_study
-from tests.experiment_server.test_page_comfort import AXE, FOUND
 from tests.experiment_server.tour import LANGUAGES, make_tour_study
 from tests.experiment_server.visitor import running_site
 
@@ -87,9 +86,7 @@ def test_a_small_window_denied_storage_and_missing_reports_are_told(tested):
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_it_speaks_the_language_of_the_study_and_has_no_serious_barrier(
-    browser, tmp_path, language
-):
+def test_it_speaks_the_language_of_the_study(browser, tmp_path, language):
     title, good = {"en": ("Self-test", "Good"), "de": ("Selbsttest", "Gut")}[language]
     with running_site(make_tour_study(tmp_path / "study", language), tmp_path) as site:
         page = browser.new_page()
@@ -99,6 +96,4 @@ def test_it_speaks_the_language_of_the_study_and_has_no_serious_barrier(
         assert page.title().startswith(f"{title}: ")
         assert page.get_attribute("html", "lang") == language
         assert page.inner_text("[data-finding=storage] .mark") == good
-        page.evaluate(AXE.read_text(encoding="utf-8"))
-        assert page.evaluate(FOUND) == []
         page.close()

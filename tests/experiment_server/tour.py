@@ -294,6 +294,11 @@ class Tour:
             one.page.wait_for_selector(f"text=/{re.escape('abgeschlossen')}|complete/")
             yield "study_full", one.page
 
+        with self.visitor(site) as one:
+            one.page.goto(f"{site.address}self-test")
+            one.page.wait_for_selector("main[data-ready]", timeout=60_000)
+            yield "self_test", one.page
+
     def to_practice(self, one):
         one.begin(one.name)
         one.finish_instructions()

@@ -93,7 +93,7 @@ function moreBelow(): {
   const hint = element(
     "button",
     { type: "button", class: "below", tabindex: -1, "aria-hidden": "true", hidden: true },
-    `${say("button.below")} ↓`,
+    `↓ ${say("button.below")}`,
   );
   hint.addEventListener("click", () => {
     const stage = hint.closest("main");
