@@ -15,6 +15,7 @@ from experiment_server import messages, steps
 from experiment_server.answers import record_answer
 from experiment_server.completion import judge_complete
 from experiment_server.images import image_bytes, sent_image
+from experiment_server.message_fields import Reply
 from experiment_server.refusals import Refusal
 from experiment_server.screens import state_of
 from experiment_server.sessions import (
@@ -75,7 +76,7 @@ def _state(
     return state_of(db, host().study, record, host().now(), coming)
 
 
-def _json(reply: messages.Reply, status: int = 200) -> _Json:
+def _json(reply: Reply, status: int = 200) -> _Json:
     return Response(reply.model_dump_json(), mimetype="application/json"), status
 
 
