@@ -204,8 +204,12 @@ def test_a_page_that_goes_on_below_says_so_until_its_end_is_seen(visit):
     to_questions(visitor)
     hint = visitor.page.locator("[data-screen] .below")
     hint.wait_for()
+    height = "document.querySelector('#stage').scrollHeight"
+    before = visitor.page.evaluate(height)
     hint.click()
     hint.wait_for(state="hidden")
+    # Nothing moves under the pointer of who goes on to choose.
+    assert visitor.page.evaluate(height) == before
     last = visitor.page.locator("fieldset").last.locator("label").last
     assert (
         last.bounding_box()["y"] < visitor.page.locator(".actions").bounding_box()["y"]

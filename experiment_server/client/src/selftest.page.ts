@@ -38,8 +38,8 @@ function written(value: number, digits: number): string {
   return value.toLocaleString(document.documentElement.lang, form);
 }
 
-function ms(value: number): string {
-  return `${written(value, value < 10 ? 1 : 0)} ms`;
+function ms(value: number, digits = value < 10 ? 1 : 0): string {
+  return `${written(value, digits)}\u00a0ms`;
 }
 
 async function windowSize(): Promise<Finding> {
@@ -74,7 +74,7 @@ function clock(): Finding {
   return {
     name: "clock",
     verdict: verdict(values.step_ms, 1, 5),
-    text: say("self_test.clock_text", { step: `${written(values.step_ms, 3)} ms` }),
+    text: say("self_test.clock_text", { step: ms(values.step_ms, 3) }),
     values,
   };
 }
