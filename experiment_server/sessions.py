@@ -79,7 +79,7 @@ def join(host: Host, db: Session, request: Join) -> tuple[SessionRecord, str, bo
     ------
     Refusal
         All slots are held, test runs are not allowed here, or the key is of another
-        person's session.
+        person's session or of a visit that a newer one has taken over from.
     """
     if request.test_run and not host.settings.test_run_allowed:
         raise Refusal(
@@ -93,7 +93,7 @@ def join(host: Host, db: Session, request: Join) -> tuple[SessionRecord, str, bo
     begun = _session_of_key(db, study_record, request, key)
     if begun is not None:
         _goes_on(host, db, begun)
-        return begun, new_visit(db, begun, request.window, now), False
+        return begun, new_visit(db, begun, request.window, now, join_sha256=key), False
     participant = _participant(db, study_record, request, now)
     own = _sessions_of(db, participant, test_run=request.test_run)
     last = own[-1] if own else None
@@ -130,7 +130,8 @@ def _session_of_key(
 
 def resume(db: Session, record: SessionRecord, request: Resume, now: datetime) -> str:
     """Go on with a session in a page that was just loaded; return its token."""
-    return new_visit(db, record, request.window, now)
+    key = hash_of(request.resume_key)
+    return new_visit(db, record, request.window, now, resume_sha256=key)
 
 
 def new_visit(
@@ -138,13 +139,29 @@ def new_visit(
     record: SessionRecord,
     window: Window | None,
     now: datetime,
-    *,
-    join_sha256: str | None = None,
+    **key: str,
 ) -> str:
     """Count a page that goes on with a session, and return its token.
 
-    From now on only this token writes. A trial that was open is marked.
+    From now on only this token writes. A trial that was open is marked. A request that
+    is repeated is known by its key: it gets another token of the visit that it began.
+
+    Parameters
+    ----------
+    key : str
+        Hash of the request's key, as ``join_sha256`` or ``resume_sha256``.
+
+    Raises
+    ------
+    Refusal
+        A newer visit has taken over from the one that the key began.
     """
+    of_key = select(TokenRecord.visit).filter_by(session_id=record.session_id, **key)
+    visit = db.scalar(of_key)
+    if visit is not None:
+        if visit != record.visit:
+            raise taken_over()
+        return _new_token(db, record)
     record.visit += 1
     if record.status == "active" and not has_expired(record, now):
         record.n_reloads += 1
@@ -152,7 +169,7 @@ def new_visit(
         if record.screen == "trial":
             place = record.session_id, record.position
             db.get_one(PresentationRecord, place).interrupted = True
-    return _new_token(db, record, join_sha256=join_sha256)
+    return _new_token(db, record, **key)
 
 
 def _may_start_again(host: Host, last: SessionRecord) -> bool:
@@ -250,16 +267,14 @@ def keep_window(record: SessionRecord, window: Window | None) -> None:
         record.device_pixel_ratio = window.device_pixel_ratio
 
 
-def _new_token(
-    db: Session, record: SessionRecord, *, join_sha256: str | None = None
-) -> str:
+def _new_token(db: Session, record: SessionRecord, **key: str) -> str:
     token = secrets.token_urlsafe(32)
     db.add(
         TokenRecord(
             sha256=hash_of(token),
             session_id=record.session_id,
             visit=record.visit,
-            join_sha256=join_sha256,
+            **key,
         )
     )
     db.flush()

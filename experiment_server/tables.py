@@ -180,12 +180,15 @@ class SessionRecord(Base):
 class TokenRecord(Base):
     """A bearer token by its hash: one a visit, which is a page that was loaded.
 
-    ``join_sha256`` is the hash of the key that the visit was begun with, where that
-    was by joining.
+    ``join_sha256`` and ``resume_sha256`` are hashes of the key that the visit was begun
+    with, by joining or by resuming. A repeat of that request is given a token without.
     """
 
     __tablename__ = "token"
-    __table_args__ = (Index("uq_token_join_sha256", "join_sha256", unique=True),)
+    __table_args__ = (
+        Index("uq_token_join_sha256", "join_sha256", unique=True),
+        Index("uq_token_resume_sha256", "session_id", "resume_sha256", unique=True),
+    )
 
     sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
     session_id: Mapped[str] = mapped_column(
@@ -193,6 +196,7 @@ class TokenRecord(Base):
     )
     visit: Mapped[int] = mapped_column(default=1)
     join_sha256: Mapped[str | None] = mapped_column(String(64))
+    resume_sha256: Mapped[str | None] = mapped_column(String(64))
 
 
 class InteractionRecord(Base):

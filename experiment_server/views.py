@@ -15,6 +15,7 @@ from experiment_server import messages, steps
 from experiment_server.answers import record_answer
 from experiment_server.completion import judge_complete
 from experiment_server.images import image_bytes, sent_image
+from experiment_server.message_fields import Reply
 from experiment_server.presentations import Shown
 from experiment_server.refusals import Refusal
 from experiment_server.screens import state_of
@@ -76,7 +77,7 @@ def _state(
     return state_of(db, host().study, record, host().now(), coming)
 
 
-def _json(reply: messages.Reply, status: int = 200) -> _Json:
+def _json(reply: Reply, status: int = 200) -> _Json:
     return Response(reply.model_dump_json(), mimetype="application/json"), status
 
 
@@ -93,6 +94,7 @@ def get_study() -> _Json:
             test_run_allowed=host().settings.test_run_allowed,
             n_trials=len(host().study.slots[0]),
             expected_minutes=config.expected_minutes,
+            contact=config.contact,
             withdrawal=host().study.texts.get("withdrawal"),
         )
     )
@@ -124,7 +126,11 @@ def get_session() -> _Json:
 
 @api.post(
     "/session/resume",
-    responses={"200": messages.JoinReply, "401": messages.ErrorReply},
+    responses={
+        "200": messages.JoinReply,
+        "401": messages.ErrorReply,
+        "409": messages.ErrorReply,
+    },
     security=_BEARER,
 )
 def post_resume(body: messages.Resume) -> _Json:

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from data.command_line import progress
 from data.errors import DataContractError
 from data.images import ImageSet
-from data.task_blocks import StoredTasks
-from data.tasks import TaskSet
+from data.tasks import TaskConfig, TaskSet
 from mis.batches import Batches
 from mis.encoders.protocol import ImageEncoder, PairwiseEncoder, by_features
 from mis.features import fill_store, open_store
@@ -174,7 +173,8 @@ def pair_features(
 
 
 def margin_plan(
-    tasks: StoredTasks,
+    n_units: int,
+    config: TaskConfig,
     stored: StoredFeatures,
     used: NDArray[np.integer],
     **options: Unpack[PlanOptions],
@@ -183,15 +183,19 @@ def margin_plan(
 
     Parameters
     ----------
+    n_units : int
+        In the task set.
+    config : TaskConfig
+        Of the task set.
     used : (n_used,) int array
         Indices of the images that the tasks name.
     """
     sizes = Sizes(
         n_images=len(used),
         n_features=stored.matrix.shape[1],
-        n_units=tasks.n_units,
-        n_tasks=tasks.config.n_tasks,
-        n_explanations=tasks.config.n_explanations,
+        n_units=n_units,
+        n_tasks=config.n_tasks,
+        n_explanations=config.n_explanations,
         itemsize=stored.matrix.dtype.itemsize,
     )
     return make_plan(sizes, **options)

@@ -247,7 +247,8 @@ def _by_margins(
     if by_features(encoder) and isinstance(stored, StoredFeatures):
         strategy = None if arguments.strategy == "auto" else arguments.strategy
         plan = margin_plan(
-            tasks,
+            tasks.n_units,
+            tasks.config,
             stored,
             used,
             memory=int(arguments.memory * 1e9),

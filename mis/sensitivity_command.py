@@ -23,7 +23,7 @@ from mis.inputs import (
     StoredFeatures,
     check_images,
     margin_plan,
-    margins_of,
+    margins_by,
     pair_features,
 )
 from mis.score import probabilities
@@ -173,8 +173,9 @@ def _observer(
     def of(tasks: TaskSet) -> Margins:
         plan = None
         if isinstance(stored, StoredFeatures) and by_features(encoder):
-            plan = margin_plan(tasks, stored, device=device)
-        return margins_of(tasks, stored, encoder, plan=plan)
+            n_units = len(tasks.units)
+            plan = margin_plan(n_units, tasks.config, stored, used, device=device)
+        return margins_by(stored, encoder, used, plan=plan)(tasks)
 
     return of, default_tau(name, encoder)[0]
 

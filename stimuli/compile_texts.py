@@ -28,6 +28,7 @@ HIGHLIGHTS = (
     "lower_buttons",
     "confidence",
     "frame",
+    "verdict",
 )
 """Parts of the trial that a page of the instructions can point at."""
 
@@ -157,7 +158,15 @@ def _words(config: StudyConfig, n_explanations: int) -> dict[str, str]:
         "confidence_levels": str(config.confidence_levels),
         "practice": _count(_n_practice(config), words["practice"]),
         "attempts": _count(config.max_practice_rounds, words["attempts"]),
+        "checks": words["checks"][_checks(config)],
     }
+
+
+def _checks(config: StudyConfig) -> str:
+    """Return which kinds of trials check attention, as words.toml calls it."""
+    if not config.n_instructed_trials:
+        return "catch" if config.n_catch_trials else "none"
+    return "both" if config.n_catch_trials else "instructed"
 
 
 def _count(n: int, forms: dict[str, str]) -> str:

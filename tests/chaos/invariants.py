@@ -23,6 +23,7 @@ INVARIANTS = {
     "no-unit-twice": "no unit is shown twice in the main trials of a session",
     "sessions-apart": "nothing of another session can be read or written",
     "newest-visit-writes": "an older tab can't write once a newer one took over",
+    "one-visit-a-load": "a page that is loaded once takes over once",
     "one-session-a-join": "one press of the start button makes one session",
     "no-slot-twice": "no slot is held by two sessions",
     "no-slot-wasted": "nobody is sent away while a slot is free",
@@ -376,27 +377,47 @@ def _images(exchange: Exchange) -> Iterator[str]:
 
 def _newest_writes(evidence: Evidence) -> Iterator[str]:
     """Find writes by a token that a newer visit had made old."""
-    visits: dict[str, list[tuple[float, float, str]]] = defaultdict(list)
+    visits: dict[str, list[tuple[float, float, str, str]]] = defaultdict(list)
     for exchange in evidence.journal.exchanges:
         token = (exchange.reply or {}).get("token")
         if token and exchange.accepted:
             session = evidence.session_of.get(token_hash(token), "?")
-            visits[session].append((exchange.started, exchange.ended, token))
+            key = _visit_key(exchange)
+            visits[session].append((exchange.started, exchange.ended, token, key))
     for exchange, session in evidence.exchanges:
         exempt = exchange.path.endswith(("/resume", "/events"))
         repeat = exchange.path.endswith("/answers") and exchange.status == 200
         if exchange.method != "POST" or not exchange.accepted or exempt or repeat:
             continue
-        given = [
-            ended for _, ended, token in visits[session] if token == exchange.token
-        ]
+        given = [one for one in visits[session] if one[2] == exchange.token]
         newer = [
             token
-            for started, ended, token in visits[session]
-            if given and started > given[0] and ended < exchange.started
+            for started, ended, token, key in visits[session]
+            if given and started > given[0][1] and ended < exchange.started
+            # A repeat of the same request is no newer tab.
+            if key != given[0][3]
         ]
         if newer:
             yield f"{exchange.path} of {session}: taken from a tab that was taken over"
+
+
+def _visit_key(exchange: Exchange) -> str:
+    """Return the key that a page is loaded with, however often that is sent."""
+    body = exchange.body or {}
+    return str(body.get("resume_key") or body.get("join_key")).lower()
+
+
+def _one_visit(evidence: Evidence) -> Iterator[str]:
+    visit_of = {row["sha256"]: row["visit"] for row in evidence.holdings.tokens}
+    made: dict[tuple[str, str], set[int]] = defaultdict(set)
+    for exchange in evidence.journal.exchanges:
+        given = token_hash((exchange.reply or {}).get("token") or "")
+        if given in visit_of and exchange.accepted:
+            place = evidence.session_of[given], _visit_key(exchange)
+            made[place].add(visit_of[given])
+    for (session, key), visits in made.items():
+        if len(visits) > 1:
+            yield f"{session}: the key {key} made the visits {sorted(visits)}"
 
 
 def _one_join(evidence: Evidence) -> Iterator[str]:
@@ -472,6 +493,7 @@ CHECKS: dict[str, Callable[[Evidence], Iterator[str]]] = {
     "no-unit-twice": _units_once,
     "sessions-apart": _apart,
     "newest-visit-writes": _newest_writes,
+    "one-visit-a-load": _one_visit,
     "one-session-a-join": _one_join,
     "no-slot-twice": _slots_once,
     "known-replies": _known_replies,

@@ -174,8 +174,9 @@ class Person:
     async def _resume(self) -> None:
         """Load the page anew, with the token that it kept."""
         assert self.token is not None
+        body = {"window": WINDOW, "resume_key": self._uuid()}
         status, reply = await self.client.post(
-            "/api/session/resume", {"window": WINDOW}, token=self.token
+            "/api/session/resume", body, token=self.token
         )
         if status == 200:
             self._adopt_visit(reply)

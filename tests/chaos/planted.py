@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
+from uuid import uuid4
 
-from sqlalchemy import delete, text, update
+from sqlalchemy import delete, text
 from sqlalchemy.orm import Session
 
 from experiment_server import (
@@ -88,19 +89,16 @@ def _loses_one_answer() -> None:
 
 
 def _takes_a_second_answer() -> None:
-    def check(stored: Any, answer: Any) -> None:
-        db = Session.object_session(stored)
-        assert db is not None
-        table = tables.AnswerRecord
-        own = table.session_id == stored.session_id
-        change = {
-            "idempotency_key": answer.idempotency_key,
-            "confidence": answer.confidence,
-        }
-        here = table.trial_index == stored.trial_index
-        db.execute(update(table).where(own, here).values(change))
+    original = answers._stored
 
-    _replace(answers, "_check_repeat", check)
+    def stored(db: Any, record: Any, answer: Any) -> Any:
+        found = original(db, record, answer)
+        if found is not None:
+            found.idempotency_key = answer.idempotency_key
+            found.confidence = answer.confidence
+        return found
+
+    _replace(answers, "_stored", stored)
 
 
 def _forgets_the_key() -> None:
@@ -255,9 +253,19 @@ def _forgets_the_join_key() -> None:
     original = sessions._new_token
 
     def new_token(db: Any, record: Any, **more: Any) -> str:
-        return original(db, record, join_sha256=None)
+        return original(db, record, **more | {"join_sha256": None})
 
     _replace(sessions, "_new_token", new_token)
+
+
+def _forgets_the_resume_key() -> None:
+    original = sessions.resume
+
+    def resume(db: Any, record: Any, request: Any, now: Any) -> str:
+        other = request.model_copy(update={"resume_key": str(uuid4())})
+        return original(db, record, other, now)
+
+    _replace(views, "resume", resume)
 
 
 def _gives_a_slot_twice() -> None:
@@ -281,10 +289,15 @@ def _is_full_too_early() -> None:
 
 
 def _fails_at_a_repeat() -> None:
-    def check(stored: Any, answer: Any) -> None:
-        raise RuntimeError("a planted failure")
+    original = answers._stored
 
-    _replace(answers, "_check_repeat", check)
+    def stored(db: Any, record: Any, answer: Any) -> Any:
+        found = original(db, record, answer)
+        if found is not None:
+            raise RuntimeError("a planted failure")
+        return found
+
+    _replace(answers, "_stored", stored)
 
 
 def _never_ends_a_break() -> None:
@@ -313,6 +326,7 @@ BUGS: dict[str, tuple[Callable[[], None], str]] = {
     "mixes-people-up": (_mixes_people_up, "sessions-apart"),
     "lets-the-old-tab-write": (_lets_the_old_tab_write, "newest-visit-writes"),
     "forgets-the-join-key": (_forgets_the_join_key, "one-session-a-join"),
+    "forgets-the-resume-key": (_forgets_the_resume_key, "one-visit-a-load"),
     "gives-a-slot-twice": (_gives_a_slot_twice, "no-slot-twice"),
     "is-full-too-early": (_is_full_too_early, "no-slot-wasted"),
     "fails-at-a-repeat": (_fails_at_a_repeat, "known-replies"),

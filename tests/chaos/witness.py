@@ -105,7 +105,7 @@ class Witness:
                     "SELECT * FROM presentation ORDER BY session_id, trial_index"
                 ),
                 answers=rows("SELECT * FROM answer ORDER BY session_id, trial_index"),
-                tokens=rows("SELECT sha256, session_id FROM token"),
+                tokens=rows("SELECT sha256, session_id, visit FROM token"),
                 seen_sessions=rows("SELECT * FROM seen_session ORDER BY id"),
                 seen_answers=rows("SELECT * FROM seen_answer ORDER BY id"),
             )

@@ -28,6 +28,7 @@ class Participant:
 
     def resume(self, **body):
         """Load the page anew."""
+        body = {"resume_key": str(uuid4())} | body
         return self._adopt(
             self.client.post("/api/session/resume", json=body, headers=self.headers)
         )

@@ -35,6 +35,7 @@ from experiment_server.tables import (
     SessionRecord,
     TokenRecord,
 )
+from tests.chaos import planted
 from tests.experiment_server.conftest import Clock, Served
 from tests.experiment_server.toy_study import TEXTS, make_toy_study
 
@@ -59,6 +60,8 @@ STEPS = [
     "events",
 ]
 NAMES = st.sampled_from(["anna", "ben", "cleo", None])
+PROBES = st.sampled_from([None, None, "again", -1, 1, 2])
+"""What is sent before each answer: earlier ones again, or one of another trial."""
 MOSTLY = st.sampled_from([True, True, True, False])
 EDGES = {(source, target) for (source, _), target in TRANSITIONS.items()}
 
@@ -92,9 +95,14 @@ class Sessions(RuleBasedStateMachine):
     def post(self, path, body, token=None):
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         own = token and self.session_of(token)
+        is_old = token and self.is_old(token)
         before, screens = self.stored(), self.screens()
         reply = self.client.post(f"/api/{path}", json=body, headers=headers)
         assert reply.status_code in {200, 201, 204, 400, 401, 403, 409}, reply.text
+        if is_old and path not in ("session/resume", "session/events"):
+            # An older page may only learn that its answer is stored.
+            is_told = path == "session/answers" and reply.status_code == 200
+            assert is_told or reply.status_code >= 400
         after = self.stored()
         for session_id in before.keys() | after.keys():
             if reply.status_code >= 400 or session_id != own:
@@ -139,26 +147,35 @@ class Sessions(RuleBasedStateMachine):
 
     @rule(target=pages, page=pages)
     def resume(self, page):
-        reply = self.post("session/resume", {}, page)
+        reply = self.post("session/resume", {"resume_key": self.key()}, page)
         return reply.json.get("token", page)
 
-    @rule(page=pages, right=MOSTLY, n=st.integers(1, 20))
-    def go_on(self, page, right, n):
+    @rule(page=pages, right=MOSTLY, n=st.integers(1, 20), probe=PROBES)
+    def go_on(self, page, right, n, probe):
         page = self.resume_quietly(page)
         for _ in range(n):
+            if probe:
+                self.probe(page, probe)
             if not self.step(page, right=right, understood=True):
                 return
 
-    def resume_quietly(self, page):
-        return self.post("session/resume", {}, page).json.get("token", page)
-
-    @rule(page=pages, ahead=st.sampled_from([-1, 1, 2]))
-    def answer_out_of_turn(self, page, ahead):
-        page = self.resume_quietly(page)
+    def probe(self, page, kind):
+        """Try to store what is not the answer that the open trial waits for."""
         state = self.state(page)
-        if state and state["screen"] == "trial":
-            sequence = max(0, state["trial"]["sequence"] + ahead)
-            self.send(page, "answers", self.answer(sequence, "upper"))
+        if state is None or state["screen"] != "trial":
+            return
+        sequence = state["trial"]["sequence"]
+        if kind == "again":
+            own = self.session_of(page)
+            for at, body in self.sent[-8:]:
+                if self.session_of(at) == own and body["sequence"] < sequence:
+                    self.send(page, "answers", body)
+        elif sequence + kind >= 0:
+            self.send(page, "answers", self.answer(sequence + kind, "upper"))
+
+    def resume_quietly(self, page):
+        body = {"resume_key": self.key()}
+        return self.post("session/resume", body, page).json.get("token", page)
 
     @rule(page=pages, right=st.booleans())
     def take_one_step(self, page, right):
@@ -287,6 +304,15 @@ class Sessions(RuleBasedStateMachine):
         with self.served.database.read() as db:
             return db.scalar(query.where(TokenRecord.sha256 == hash_of(page)))
 
+    def is_old(self, page):
+        """Whether a newer page has taken over."""
+        query = select(TokenRecord.visit < SessionRecord.visit).where(
+            SessionRecord.session_id == TokenRecord.session_id,
+            TokenRecord.sha256 == hash_of(page),
+        )
+        with self.served.database.read() as db:
+            return db.scalar(query)
+
     # What must hold
 
     @invariant()
@@ -365,11 +391,10 @@ class Sessions(RuleBasedStateMachine):
                     assert record.holds_slot
 
 
-@pytest.fixture(scope="module")
-def machine(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("invariants")
+@pytest.fixture
+def machine(tmp_path):
     study = make_toy_study(
-        folder / "study",
+        tmp_path / "study",
         texts=TEXTS | {"comprehension": ASKED},
         comprehension=[1],
         **SMALL,
@@ -377,18 +402,18 @@ def machine(tmp_path_factory):
     clock = Clock()
     served = Served(
         read_study(study),
-        f"sqlite:///{folder / 'answers.sqlite'}",
+        f"sqlite:///{tmp_path / 'answers.sqlite'}",
         ServerSettings(criteria=CRITERIA["none"], clock=clock),
     )
     yield type("Sessions", (Sessions,), {"served": served, "clock": clock})
     served.database.close()
 
 
-def test_nothing_that_is_sent_breaks_a_session(machine):
+def run(machine):
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=25,
+            max_examples=18,
             stateful_step_count=30,
             phases=[Phase.generate],
             deadline=None,
@@ -396,4 +421,25 @@ def test_nothing_that_is_sent_breaks_a_session(machine):
             suppress_health_check=list(HealthCheck),
         ),
     )
+
+
+def test_nothing_that_is_sent_breaks_a_session(machine):
+    run(machine)
     assert "end" in machine.reached
+
+
+@pytest.mark.parametrize(
+    "bug",
+    [
+        "takes-any-sequence",
+        "takes-a-second-answer",
+        "forgets-the-key",
+        "lets-the-old-tab-write",
+        "lets-failed-practice-pass",
+    ],
+)
+def test_a_server_without_a_check_is_found_out(machine, monkeypatch, bug):
+    monkeypatch.setattr(planted, "_replace", monkeypatch.setattr)
+    planted.plant(bug)
+    with pytest.raises((AssertionError, ExceptionGroup)):
+        run(machine)

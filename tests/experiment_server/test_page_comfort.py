@@ -20,7 +20,7 @@ ALL_PAGES = {
     "verdict_correct", "practice_passed", "trial", "keys", "stop", "offline",
     "too_small", "break", "feedback", "debrief", "end", "declined",
     "without_javascript", "comprehension_failed", "practice_failed", "withdrawn",
-    "timed_out", "taken_over", "problem", "study_full", "fullscreen",
+    "timed_out", "taken_over", "problem", "study_full", "self_test", "fullscreen",
 }  # fmt: skip
 # WCAG 2.2 AA asks for 24 pixels.
 SMALL_TARGETS = """() => [...document.querySelectorAll("button, input, textarea")]
@@ -167,6 +167,103 @@ def test_help_covers_the_trial_and_takes_no_answer(site, visit):
     visitor.page.wait_for_selector("dialog", state="detached")
     assert visitor.page.locator(".query.chosen").count() == 0
     assert site.answers() == []
+
+
+@pytest.mark.browser
+def test_what_lay_over_a_trial_is_stored_with_it(site, visit):
+    visitor = visit()
+    visitor.begin_in_window()
+    visitor.finish_instructions()
+    visitor.comprehend(QUESTIONS["comprehension"])
+    visitor.wait_for("practice")
+    visitor.press("continue")
+    sequence = visitor.sequence()
+    on_keys(visitor, "?")
+    visitor.press("close")
+    visitor.press("stop")
+    with visitor.page.expect_response("**/api/session/events"):
+        on_keys(visitor, "Escape")
+    told = [
+        (one.event, one.trial)
+        for one in site.rows(InteractionRecord, InteractionRecord.number)
+        if one.event.startswith(("keys", "stop"))
+    ]
+    names = ["keys_opened", "keys_closed", "stop_opened", "stop_closed"]
+    assert told == [(name, sequence) for name in names]
+
+
+def to_questions(visitor):
+    visitor.begin_in_window()
+    visitor.finish_instructions()
+    visitor.wait_for("comprehension")
+
+
+@pytest.mark.browser
+def test_a_page_that_goes_on_below_says_so_until_its_end_is_seen(visit):
+    visitor = visit(size=(940, 600))
+    to_questions(visitor)
+    hint = visitor.page.locator("[data-screen] .below")
+    hint.wait_for()
+    height = "document.querySelector('#stage').scrollHeight"
+    before = visitor.page.evaluate(height)
+    hint.click()
+    hint.wait_for(state="hidden")
+    # Nothing moves under the pointer of who goes on to choose.
+    assert visitor.page.evaluate(height) == before
+    last = visitor.page.locator("fieldset").last.locator("label").last
+    assert (
+        last.bounding_box()["y"] < visitor.page.locator(".actions").bounding_box()["y"]
+    )
+    visitor.press("continue")
+    assert visitor.page.locator(".missing").is_visible()
+
+
+@pytest.mark.browser
+def test_space_comes_to_what_is_below_before_it_presses_the_button(visit):
+    visitor = visit(size=(940, 600))
+    to_questions(visitor)
+    hint = visitor.page.locator("[data-screen] .below")
+    hint.wait_for()
+    on_keys(visitor, "Space")
+    hint.wait_for(state="hidden")
+    assert visitor.page.locator(".missing").count() == 0
+    on_keys(visitor, "Space")
+    assert visitor.page.locator(".missing").is_visible()
+
+
+@pytest.mark.browser
+def test_what_the_focus_comes_to_is_not_below_the_buttons(visit):
+    visitor = visit(size=(940, 600))
+    to_questions(visitor)
+    buttons = visitor.page.locator(".actions").bounding_box()["y"]
+    for _ in range(3):
+        on_keys(visitor, "Tab")
+        box = visitor.page.evaluate(
+            "document.activeElement.closest('label').getBoundingClientRect().bottom"
+        )
+        assert box <= buttons
+
+
+@pytest.mark.browser
+def test_a_page_that_fits_has_no_hint_of_more(visit):
+    visitor = visit()
+    visitor.open()
+    visitor.wait_for("start")
+    visitor.page.wait_for_timeout(200)
+    assert visitor.page.locator(".below").is_hidden()
+
+
+@pytest.mark.browser
+def test_who_comes_too_late_is_told_whom_to_ask(browser, tmp_path):
+    study = make_tour_study(tmp_path / "study", "en", n_slots=1)
+    with running_site(study, tmp_path) as site:
+        first, late = (Visitor(browser.new_context(), site) for _ in range(2))
+        first.begin("participant=first")
+        late.open("participant=late")
+        late.press("start")
+        late.page.wait_for_selector("text=study@example.org")
+        for one in (first, late):
+            one.context.close()
 
 
 @pytest.mark.browser

@@ -1,7 +1,9 @@
 """Nothing is lost and nothing comes twice, whatever happens to the page."""
 
+import json
 from contextlib import contextmanager
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import select
@@ -521,6 +523,47 @@ def test_a_page_that_comes_back_from_memory_is_loaded_anew(visit):
             "dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))"
         )
     assert visitor.sequence() == sequence
+
+
+def doubled(route):
+    """Let the network deliver a request twice, and the first reply alone."""
+    first = route.fetch()
+    route.fetch()
+    route.fulfill(response=first)
+
+
+@pytest.mark.parametrize("path", ["**/api/sessions", "**/api/session/resume"])
+def test_a_request_that_the_network_doubles_takes_nothing_over(site, visit, path):
+    visitor = visit()
+    visitor.page.route(path, doubled)
+    visitor.pass_practice()
+    sequence = visitor.sequence()
+    visitor.reload()
+    assert visitor.sequence() == sequence
+    visitor.answer("upper")
+    visitor.wait_until_gone(sequence)
+    visitor.sequence()
+    assert visitor.screen == "trial"
+    assert site.sessions()[0].n_reloads == 1
+
+
+def test_a_page_that_was_overtaken_while_it_loaded_says_so(site, visit):
+    visitor = visit()
+    visitor.pass_practice()
+    sequence = visitor.sequence()
+
+    def overtaken(route):
+        kept = route.request.post_data_json | {"resume_key": str(uuid4())}
+        route.fetch()
+        route.fetch(post_data=json.dumps(kept))
+        route.continue_()
+
+    visitor.page.route("**/api/session/resume", overtaken, times=1)
+    visitor.reload()
+    visitor.wait_for("taken_over")
+    visitor.press("take-over")
+    assert visitor.sequence() == sequence
+    visitor.forgive("409")
 
 
 def test_a_page_that_is_prerendered_asks_for_nothing(site, visit):

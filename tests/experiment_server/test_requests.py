@@ -30,7 +30,7 @@ POSTS = {
     "feedback": {"text": ""},
     "finish": {"time_elapsed_ms": 1.0},
     "withdraw": {"delete_answers": True},
-    "resume": {},
+    "resume": {"resume_key": KEY},
     "comprehension": {"answers": [], "time_elapsed_ms": 1.0},
 }
 
@@ -231,6 +231,7 @@ def test_the_public_part_of_a_study_is_all_that_anyone_may_know(client):
         "test_run_allowed",
         "n_trials",
         "expected_minutes",
+        "contact",
         "withdrawal",
     }
 

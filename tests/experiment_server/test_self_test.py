@@ -5,6 +5,7 @@ import json
 import pytest
 
 from data.studies import read_study
+from tests.experiment_server.tour import LANGUAGES, make_tour_study
 from tests.experiment_server.visitor import running_site
 
 pytestmark = pytest.mark.browser
@@ -49,9 +50,9 @@ def test_every_finding_has_a_verdict_and_stands_in_the_report(tested):
     assert list(found) == FINDINGS
     assert set(found.values()) <= {"good", "fair", "bad"}
     report = json.loads(page.input_value("textarea"))
-    assert [one["name"].lower() for one in report["found"]] == FINDINGS
+    assert [one["name"] for one in report["found"]] == FINDINGS
     assert "Chrom" in report["browser"]
-    (onset,) = [one for one in report["found"] if one["name"] == "Onset"]
+    (onset,) = [one for one in report["found"] if one["name"] == "onset"]
     assert onset["values"]["n"] == 20
     methods = {one["method"] for one in onset["values"]["trials"]}
     assert methods == {"next_frame+element_timing"}
@@ -61,7 +62,7 @@ def test_the_page_has_the_browsers_finest_clock(tested):
     page, found = tested()
     assert page.evaluate("window.crossOriginIsolated")
     report = json.loads(page.input_value("textarea"))
-    (clock,) = [one for one in report["found"] if one["name"] == "Clock"]
+    (clock,) = [one for one in report["found"] if one["name"] == "clock"]
     assert clock["values"]["step_ms"] < 0.05
     assert found["clock"] == "good"
 
@@ -82,3 +83,17 @@ def test_a_small_window_denied_storage_and_missing_reports_are_told(tested):
     assert found["window"] == "bad"
     assert found["storage"] == "bad"
     assert found["onset"] == "fair"
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_it_speaks_the_language_of_the_study(browser, tmp_path, language):
+    title, good = {"en": ("Self-test", "Good"), "de": ("Selbsttest", "Gut")}[language]
+    with running_site(make_tour_study(tmp_path / "study", language), tmp_path) as site:
+        page = browser.new_page()
+        page.goto(f"{site.address}self-test")
+        page.wait_for_selector("main[data-ready]", timeout=60_000)
+        assert page.inner_text("h1") == title
+        assert page.title().startswith(f"{title}: ")
+        assert page.get_attribute("html", "lang") == language
+        assert page.inner_text("[data-finding=storage] .mark") == good
+        page.close()

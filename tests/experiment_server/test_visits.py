@@ -83,6 +83,83 @@ def test_a_resumed_session_is_where_it_was_and_counts_a_reload(served):
     assert (row["n_reloads"], row["window_width"]) == (1, 1280)
 
 
+def test_a_resume_that_is_repeated_is_the_same_visit(served):
+    one = served.participant().walk_to("trial")
+    kept, key = one.token, str(uuid4())
+    assert one.resume(resume_key=key).status_code == 200
+    again = served.participant(join=False)
+    again.token = kept
+    assert again.resume(resume_key=key).status_code == 200
+    assert again.token not in (one.token, kept)
+    assert one.answer().status_code == 201
+    assert again.get().json == one.state
+    assert session_row(served)["n_reloads"] == 1
+
+
+def test_a_resume_that_is_repeated_interrupts_no_later_trial(served):
+    one = served.participant().walk_to("trial")
+    kept, key = one.token, str(uuid4())
+    one.resume(resume_key=key)
+    one.answer()
+    late = served.participant(join=False)
+    late.token = kept
+    late.resume(resume_key=key)
+    one.answer()
+    with served.database.read() as db:
+        marks = response_table(db, served.study)["interrupted"].tolist()
+    assert marks == [True, False]
+
+
+def test_a_resume_that_comes_again_after_a_newer_page_takes_nothing_back(served):
+    older = served.participant().walk_to("trial")
+    kept, key = older.token, str(uuid4())
+    older.resume(resume_key=key)
+    newer = served.participant(join=False)
+    newer.token = older.token
+    newer.resume()
+    late = served.participant(join=False)
+    late.token = kept
+    reply = late.resume(resume_key=key)
+    assert (reply.status_code, reply.json["error"]) == (409, "taken-over")
+    assert newer.answer().status_code == 201
+
+
+def test_two_sessions_may_use_the_same_resume_key(served):
+    key = str(uuid4())
+    for _ in range(2):
+        one = served.participant()
+        assert one.resume(resume_key=key).status_code == 200
+        assert one.consent().status_code == 200
+
+
+def test_no_resume_key_is_stored(served):
+    key = str(uuid4())
+    served.participant().resume(resume_key=key)
+    with served.database.read() as db:
+        stored = db.scalars(select(TokenRecord.resume_sha256)).all()
+    assert len(stored) == 2
+    assert key not in stored
+
+
+def test_a_start_that_is_repeated_is_the_same_visit(served):
+    key = str(uuid4())
+    one = served.participant(participant="anna", join_key=key).walk_to("trial")
+    again = served.participant(participant="anna", join_key=key)
+    assert one.answer().status_code == 201
+    assert again.get().json == one.state
+    with served.database.read() as db:
+        assert not response_table(db, served.study)["interrupted"].any()
+
+
+def test_a_start_that_comes_again_after_a_newer_page_takes_nothing_back(served):
+    key = str(uuid4())
+    served.participant(participant="anna", join_key=key).walk_to("trial")
+    newer = served.participant(participant="anna")
+    reply = served.participant(join=False).join(participant="anna", join_key=key)
+    assert (reply.status_code, reply.json["error"]) == (409, "taken-over")
+    assert newer.answer().status_code == 201
+
+
 def test_a_session_that_ended_counts_no_reloads(served):
     one = served.participant().walk_to("end")
     one.resume()

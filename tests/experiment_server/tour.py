@@ -44,17 +44,19 @@ def make_tour_study(folder, language, **settings):
     settings = SHORT | {"language": language, "title": TITLES[language]} | settings
     config = StudyConfig.of(SETTINGS | settings)
     texts = study_texts(config, 9)
-    path = TEXTS / language / "comprehension.toml"
-    asked = tomllib.loads(path.read_text(encoding="utf-8"))["question"]
-    texts["comprehension"] = [
-        {"question": one["text"], "options": one["options"]} for one in asked
-    ]
+    questions = QUESTIONS if config.comprehension else {}
+    if config.comprehension:
+        path = TEXTS / language / "comprehension.toml"
+        asked = tomllib.loads(path.read_text(encoding="utf-8"))["question"]
+        texts["comprehension"] = [
+            {"question": one["text"], "options": one["options"]} for one in asked
+        ]
     return read_study(
         make_toy_study(
             folder,
             n_explanations=9,
             texts=texts,
-            **QUESTIONS,
+            **questions,
             **settings,
         )
     )
@@ -291,6 +293,11 @@ class Tour:
             one.press("start")
             one.page.wait_for_selector(f"text=/{re.escape('abgeschlossen')}|complete/")
             yield "study_full", one.page
+
+        with self.visitor(site) as one:
+            one.page.goto(f"{site.address}self-test")
+            one.page.wait_for_selector("main[data-ready]", timeout=60_000)
+            yield "self_test", one.page
 
     def to_practice(self, one):
         one.begin(one.name)

@@ -75,7 +75,7 @@ def test_english_words_are_the_defaults_of_the_settings():
 IMI_PAGES = [
     *("none", "none", "left", "queries", "question"),
     *("upper_buttons", "lower_buttons", "upper_buttons", "lower_buttons"),
-    *("confidence", "frame", "frame", "none", "none", "none"),
+    *("confidence", "frame", "verdict", "none", "none", "none"),
 ]
 """What the pages of IMI's instructions are about, in its order."""
 
@@ -96,3 +96,25 @@ def test_the_preset_imi_speaks_of_the_mouse_only():
     text = " ".join(page["text"] for page in study_texts(imi, 9)["instructions"])
     assert "mouse" in text
     assert "keys" not in text
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize(
+    ("n_catch", "n_instructed", "kind"),
+    [(1, 1, "both"), (1, 0, "catch"), (0, 1, "instructed"), (0, 0, "none")],
+)
+def test_the_debriefing_tells_of_the_checks_that_there_were(
+    language, n_catch, n_instructed, kind
+):
+    words = tomllib.loads((TEXTS / language / "words.toml").read_text(encoding="utf-8"))
+    told = study_texts(
+        config(
+            language=language,
+            n_catch_trials=n_catch,
+            n_instructed_trials=n_instructed,
+        ),
+        9,
+    )["debrief"]
+    others = {one for name, one in words["checks"].items() if name != kind} - {""}
+    assert words["checks"][kind] in told
+    assert not [one for one in others if one in told]

@@ -3,6 +3,7 @@
 import { element, paragraphs } from "./dom";
 import { keyLabel } from "./keys";
 import { type MessageName, say } from "./messages";
+import type { Row } from "./types";
 
 type Wish = "keep" | "delete";
 
@@ -29,8 +30,11 @@ export async function askToStop(
   return chosen === "keep" || chosen === "delete" ? chosen : null;
 }
 
-/** Tell the keys. */
-export async function showKeys(root: HTMLElement, levels: number): Promise<void> {
+/** Tell the keys; `levels` is null where they give no answers. */
+export async function showKeys(
+  root: HTMLElement,
+  levels: number | null,
+): Promise<void> {
   const row = (keys: readonly string[], meaning: string): HTMLElement =>
     element(
       "div",
@@ -38,7 +42,12 @@ export async function showKeys(root: HTMLElement, levels: number): Promise<void>
       element("dt", {}, ...keys.map((key) => element("kbd", {}, key))),
       element("dd", {}, meaning),
     );
-  const numbers = Array.from({ length: levels }, (_, index) => index + 1);
+  const answers = (side: Row): HTMLElement[] => {
+    if (levels === null) return [];
+    const numbers = Array.from({ length: levels }, (_, index) => index + 1);
+    const keys = numbers.map((level) => keyLabel(side, level));
+    return [row(keys, say(`keys.${side}`, { levels }))];
+  };
   await opened(
     root,
     "keys-title",
@@ -46,14 +55,8 @@ export async function showKeys(root: HTMLElement, levels: number): Promise<void>
     element(
       "dl",
       { class: "keys" },
-      row(
-        numbers.map((level) => keyLabel("upper", level)),
-        say("keys.upper", { levels }),
-      ),
-      row(
-        numbers.map((level) => keyLabel("lower", level)),
-        say("keys.lower", { levels }),
-      ),
+      ...answers("upper"),
+      ...answers("lower"),
       row([say("key.enter"), say("key.space")], say("keys.continue")),
       row(["←", "→"], say("keys.turn")),
       row([say("key.tab")], say("keys.tab")),

@@ -4,7 +4,7 @@ import { askToStop, showKeys } from "./dialogs";
 import { element, paragraphs } from "./dom";
 import { say } from "./messages";
 import { noticeBar } from "./notices";
-import type { Screen, State } from "./types";
+import type { DialogEvent, Screen, State } from "./types";
 import { isFullscreen } from "./watch";
 
 /** Screens before there is a session, and those of the page itself. */
@@ -78,13 +78,16 @@ export class Frame {
   readonly #inside: HTMLElement;
   #minWindow: [number, number] = [0, 0];
   #screen: Screen | OwnScreen = "start";
-  #levels = 3;
+  /** Confidence steps that keys can give; null where keys give no answers. */
+  #levels: number | null = null;
   #offersFullscreen = false;
   #isClosed = false;
   /** What stopping means for the answers and for the pay. */
   withdrawal: string | null = null;
   /** Whom participants can ask, once that is known. */
   contact: string | null = null;
+  /** Called when a dialog opens over the screen, and when it closes. */
+  onDialog: (event: DialogEvent) => void = () => undefined;
 
   constructor(
     private readonly root: HTMLElement,
@@ -103,10 +106,10 @@ export class Frame {
     this.#inside = element("div", { class: "inside" }, top, this.stage);
     root.replaceChildren(this.#inside, this.#tooSmall);
     this.#stop.addEventListener("click", async () => {
-      const wish = await askToStop(root, this.withdrawal);
+      const wish = await this.#told("stop", askToStop(root, this.withdrawal));
       if (wish) onStop(wish === "delete");
     });
-    this.#keys.addEventListener("click", () => void showKeys(root, this.#levels));
+    this.#keys.addEventListener("click", () => this.#help());
     this.#full.addEventListener("click", () => void enterFullscreen());
     addEventListener("resize", () => this.#checkWindow());
     document.addEventListener("keydown", ignoreHeldKey, { capture: true });
@@ -126,7 +129,8 @@ export class Frame {
     this.#left.textContent = minutesLeft && screen === "trial" ? timeLeft(minutesLeft) : "";
     if (state) {
       this.contact = state.contact;
-      this.#levels = state.settings.confidence_levels;
+      const { confidence_levels, keys } = state.settings;
+      this.#levels = (keys ?? true) ? confidence_levels : null;
       this.#offersFullscreen = state.settings.fullscreen === "ask";
       const percent = Math.round(state.progress * 100);
       this.#progress.hidden = false;
@@ -180,7 +184,18 @@ export class Frame {
   #helpOnKey({ key, target }: KeyboardEvent): void {
     const types = target instanceof HTMLTextAreaElement;
     if (key !== "?" || types || this.#keys.hidden || this.isCovered()) return;
-    void showKeys(this.root, this.#levels);
+    this.#help();
+  }
+
+  #help(): void {
+    void this.#told("keys", showKeys(this.root, this.#levels));
+  }
+
+  async #told<Result>(name: "keys" | "stop", dialog: Promise<Result>): Promise<Result> {
+    this.onDialog(`${name}_opened`);
+    const result = await dialog;
+    this.onDialog(`${name}_closed`);
+    return result;
   }
 }
 

@@ -1,6 +1,7 @@
 /** Pages of text: a title, paragraphs, and buttons of which one ends the page. */
 
 import { element, paragraphs } from "./dom";
+import { say } from "./messages";
 
 export interface Action {
   /** Stable name, for tests and simulated observers. */
@@ -48,6 +49,8 @@ export function page(host: HTMLElement, given: Page): Promise<string> {
       action.text,
     ),
   );
+  const below = moreBelow();
+  const row = element("div", { class: `actions ${layout}` }, below.hint, ...buttons);
   host.replaceChildren(
     element(
       "article",
@@ -55,7 +58,8 @@ export function page(host: HTMLElement, given: Page): Promise<string> {
       heading,
       ...(text ? paragraphs(text) : []),
       ...(more ?? []),
-      buttons.length ? element("div", { class: `actions ${layout}` }, ...buttons) : null,
+      below.end,
+      buttons.length ? row : null,
     ),
   );
   setTitle(title);
@@ -63,6 +67,7 @@ export function page(host: HTMLElement, given: Page): Promise<string> {
   heading.focus({ preventScroll: true });
   const listening = new AbortController();
   const { signal } = listening;
+  below.watch(row.offsetHeight, signal);
   return new Promise((resolve) => {
     for (const [index, button] of buttons.entries()) {
       const action = actions![index]!;
@@ -73,18 +78,54 @@ export function page(host: HTMLElement, given: Page): Promise<string> {
       };
       button.addEventListener("click", choose, { signal });
     }
-    if (buttons.length === 1) pressOnEnter(buttons[0]!, signal);
+    if (buttons.length === 1) pressOnEnter(buttons[0]!, below.hint, signal);
   });
 }
 
-/** Let Enter and Space press the only button of a page, wherever the focus is. */
-function pressOnEnter(button: HTMLButtonElement, signal: AbortSignal): void {
+/** Tell that a page goes on below the buttons, which stay in sight; pressed, go there. */
+function moreBelow(): {
+  hint: HTMLElement;
+  end: HTMLElement;
+  watch: (covered: number, signal: AbortSignal) => void;
+} {
+  const end = element("div", { class: "end-of-text" });
+  // Keys and screen readers come to what is below without it.
+  const hint = element(
+    "button",
+    { type: "button", class: "below", tabindex: -1, "aria-hidden": "true", hidden: true },
+    `↓ ${say("button.below")}`,
+  );
+  hint.addEventListener("click", () => {
+    const stage = hint.closest("main");
+    stage?.scrollBy({ top: 0.7 * stage.clientHeight });
+  });
+  const watch = (covered: number, signal: AbortSignal): void => {
+    const seen = new IntersectionObserver(
+      ([entry]) => (hint.hidden = entry!.isIntersecting),
+      { root: hint.closest("main"), rootMargin: `0px 0px -${covered}px` },
+    );
+    seen.observe(end);
+    signal.addEventListener("abort", () => seen.disconnect());
+  };
+  return { hint, end, watch };
+}
+
+/**
+ * Let Enter and Space press the only button of a page, wherever the focus is.
+ *
+ * Where there is more below, Space scrolls there first, as it does everywhere.
+ */
+function pressOnEnter(
+  button: HTMLButtonElement,
+  hint: HTMLElement,
+  signal: AbortSignal,
+): void {
   const onKey = (event: KeyboardEvent): void => {
     const { key, repeat, target } = event;
     const takesKeys =
       target instanceof HTMLButtonElement ||
       target instanceof HTMLTextAreaElement ||
-      (target instanceof HTMLInputElement && key === " ");
+      (key === " " && (target instanceof HTMLInputElement || !hint.hidden));
     const isOver = document.querySelector("dialog[open]") !== null;
     if (takesKeys || repeat || isOver || (key !== "Enter" && key !== " ")) return;
     event.preventDefault();

@@ -4,40 +4,54 @@ import "./pages.css";
 
 import "./selftest.css";
 
-import { element } from "./dom";
 import { display, learnRefresh } from "./display";
+import { element } from "./dom";
 import * as measure from "./measures";
+import { say, useLanguage } from "./messages";
 
 type Verdict = "good" | "fair" | "bad";
+type Name =
+  | "window"
+  | "clock"
+  | "storage"
+  | "connection"
+  | "screen"
+  | "decoding"
+  | "onset";
 
 interface Finding {
-  name: string;
+  /** The same in every language. */
+  name: Name;
   verdict: Verdict;
   /** What was found, in a sentence. */
   text: string;
   values: object;
 }
 
-const WORDS: Record<Verdict, string> = { good: "Good", fair: "Look at this", bad: "Bad" };
-
 function verdict(value: number, good: number, fair: number): Verdict {
   return value <= good ? "good" : value <= fair ? "fair" : "bad";
 }
 
-function ms(value: number): string {
-  return `${value.toFixed(value < 10 ? 1 : 0)} ms`;
+/** A number as the page's language writes it. */
+function written(value: number, digits: number): string {
+  const form = { minimumFractionDigits: digits, maximumFractionDigits: digits };
+  return value.toLocaleString(document.documentElement.lang, form);
+}
+
+function ms(value: number, digits = value < 10 ? 1 : 0): string {
+  return `${written(value, digits)}\u00a0ms`;
 }
 
 async function windowSize(): Promise<Finding> {
-  const [width, height] = await measure.minWindow();
+  const [least_width, least_height] = await measure.minWindow();
   const values = display();
-  const fits = values.width >= width && values.height >= height;
+  const { width, height } = values;
+  const ratio = values.device_pixel_ratio;
+  const sizes = { width, height, ratio, least_width, least_height };
   return {
-    name: "Window",
-    verdict: fits ? "good" : "bad",
-    text:
-      `${values.width} × ${values.height} pixels, pixel ratio` +
-      ` ${values.device_pixel_ratio}; the study needs ${width} × ${height}.`,
+    name: "window",
+    verdict: width >= least_width && height >= least_height ? "good" : "bad",
+    text: say("self_test.window_text", sizes),
     values,
   };
 }
@@ -45,11 +59,12 @@ async function windowSize(): Promise<Finding> {
 async function refresh(): Promise<Finding> {
   await learnRefresh();
   const values = await measure.frames();
-  const late = `${(100 * values.late_share).toFixed(1)} % of frames came late`;
+  const rate = written(values.refresh_hz, 1);
+  const late = written(100 * values.late_share, 1);
   return {
-    name: "Screen",
+    name: "screen",
     verdict: verdict(values.late_share, 0.01, 0.05),
-    text: `${values.refresh_hz.toFixed(1)} frames a second; ${late}.`,
+    text: say("self_test.screen_text", { rate, late }),
     values,
   };
 }
@@ -57,9 +72,9 @@ async function refresh(): Promise<Finding> {
 function clock(): Finding {
   const values = measure.clockStep();
   return {
-    name: "Clock",
+    name: "clock",
     verdict: verdict(values.step_ms, 1, 5),
-    text: `Time is told in steps of ${values.step_ms.toFixed(3)} ms.`,
+    text: say("self_test.clock_text", { step: ms(values.step_ms, 3) }),
     values,
   };
 }
@@ -67,27 +82,26 @@ function clock(): Finding {
 async function storage(): Promise<Finding> {
   const values = await measure.storage();
   const n = Number(values.indexeddb) + Number(values.localstorage);
-  const texts = [
-    "Denied. Answers that are not sent yet are lost when the page is closed.",
-    "One of two places is denied; answers are kept in the other.",
-    "Answers that are not sent yet survive a reload.",
-  ];
+  const found = (["none", "one", "both"] as const)[n]!;
   return {
-    name: "Storage",
+    name: "storage",
     verdict: (["bad", "fair", "good"] as const)[n]!,
-    text: texts[n]!,
+    text: say(`self_test.storage_${found}`),
     values,
   };
 }
 
 async function connection(): Promise<Finding> {
   const values = await measure.roundTrips();
+  const { n, n_failed } = values;
+  const [median, most] = [ms(values.median_ms), ms(values.most_ms)];
   return {
-    name: "Connection",
-    verdict: values.n_failed ? "bad" : verdict(values.median_ms, 200, 1000),
+    name: "connection",
+    verdict: n_failed ? "bad" : verdict(values.median_ms, 200, 1000),
     text:
-      `${ms(values.median_ms)} to the server and back, ${ms(values.most_ms)} at most;` +
-      ` ${values.n_failed} of ${values.n} requests failed.`,
+      n_failed === n
+        ? say("self_test.connection_none", { n })
+        : say("self_test.connection_text", { median, most, n_failed, n }),
     values,
   };
 }
@@ -95,53 +109,63 @@ async function connection(): Promise<Finding> {
 async function onsets(host: HTMLElement): Promise<Finding[]> {
   const { trials, decode_ms } = await measure.trials(host);
   const decoding: Finding = {
-    name: "Decoding",
+    name: "decoding",
     verdict: verdict(decode_ms.median, 50, 200),
-    text: `The images of a trial are decoded in ${ms(decode_ms.median)}.`,
+    text: say("self_test.decoding_text", { median: ms(decode_ms.median) }),
     values: decode_ms,
   };
   const values = measure.onsetQuality(trials);
-  if (values.median_lag_ms === null) {
-    const text = "This browser does not report when it painted; lags are not known.";
-    return [decoding, { name: "Onset", verdict: "fair", text, values }];
+  const { median_lag_ms, n, n_within_a_frame: n_near } = values;
+  if (median_lag_ms === null) {
+    const text = say("self_test.onset_none");
+    return [decoding, { name: "onset", verdict: "fair", text, values }];
   }
+  const median = ms(median_lag_ms);
   return [
     decoding,
     {
-      name: "Onset",
+      name: "onset",
       verdict: verdict(1 - (values.share_within_a_frame ?? 0), 0.1, 0.25),
-      text:
-        `In ${values.n_within_a_frame} of ${values.n} trials the images were presented` +
-        ` within a frame of the onset; the median is ${ms(values.median_lag_ms)}.`,
+      text: say("self_test.onset_text", { n_near, n, median }),
       values,
     },
   ];
 }
 
 function row({ name, verdict: given, text }: Finding): HTMLElement {
+  const mark = element("span", { class: `mark ${given}` }, say(`self_test.${given}`));
   return element(
     "tr",
-    { "data-finding": name.toLowerCase(), "data-verdict": given },
-    element("th", { scope: "row" }, name),
-    element("td", {}, element("span", { class: `mark ${given}` }, WORDS[given])),
+    { "data-finding": name, "data-verdict": given },
+    element("th", { scope: "row" }, say(`self_test.${name}`)),
+    element("td", {}, mark),
     element("td", {}, text),
   );
+}
+
+function button(text: string, kind = ""): HTMLButtonElement {
+  return element("button", { type: "button", class: kind }, text);
 }
 
 async function main(root: HTMLElement): Promise<void> {
   const rows = element("tbody");
   const trials = element("div", { class: "self-test-trials", "aria-hidden": "true" });
-  const state = element("p", { role: "status" }, "Testing. Leave this window in front.");
-  const report = element("textarea", { rows: 12, readonly: true, "aria-label": "Report" });
-  const copy = element("button", { type: "button", class: "primary" }, "Copy the report");
-  const again = element("button", { type: "button" }, "Test again");
+  const state = element("p", { role: "status" }, say("self_test.running"));
+  const name = say("self_test.report");
+  const report = element("textarea", { rows: 12, readonly: true, "aria-label": name });
+  const copy = button(say("self_test.copy"), "primary");
+  const again = button(say("self_test.again"));
   const results = element("div", { hidden: true }, report);
   results.append(element("div", { class: "actions" }, copy, again));
-  const table = element("table", { class: "findings" }, rows);
-  const heading = element("h1", {}, "Self-test");
-  const intro = "How well this browser can run the study. No session is started.";
-  const page = element("main", { class: "page" }, heading, element("p", {}, intro), state);
-  page.append(table, results);
+  const page = element(
+    "main",
+    { class: "page" },
+    element("h1", {}, say("self_test.title")),
+    element("p", {}, say("self_test.intro")),
+    state,
+    element("table", { class: "findings" }, rows),
+    results,
+  );
   root.replaceChildren(page, trials);
   const found: Finding[] = [];
   const add = (...findings: Finding[]): void => {
@@ -156,20 +180,23 @@ async function main(root: HTMLElement): Promise<void> {
   report.value = JSON.stringify(all, null, 2);
   results.hidden = false;
   page.dataset["ready"] = "true";
-  const n_bad = found.filter((one) => one.verdict !== "good").length;
-  state.textContent = n_bad
-    ? `Done: ${n_bad} of ${found.length} points to look at.`
-    : "Done: this browser is good for the study.";
+  const n = found.filter((one) => one.verdict !== "good").length;
+  state.textContent = n
+    ? say("self_test.done_some", { n, n_all: found.length })
+    : say("self_test.done");
   again.addEventListener("click", () => location.reload());
   copy.addEventListener("click", () => {
     report.select();
     // Without a secure context there is no clipboard: the text is selected instead.
     void navigator.clipboard?.writeText(report.value).then(() => {
-      copy.textContent = "Copied";
+      copy.textContent = say("button.copied");
     });
   });
 }
 
+useLanguage(document.documentElement.lang);
+document.title = `${say("self_test.title")}: ${document.title}`;
 void main(document.body.appendChild(element("div", { id: "app" }))).catch((error) => {
-  document.body.append(element("p", { role: "alert" }, `The self-test failed: ${error}`));
+  const text = say("self_test.failed", { error: String(error) });
+  document.body.append(element("p", { role: "alert" }, text));
 });

@@ -74,7 +74,8 @@ export class Session {
     const kept = store.session();
     if (!kept || !isSame(entry, kept)) return null;
     try {
-      const body = { window: windowSize() };
+      // One key for all repeats, so that a doubled request is one visit.
+      const body = { window: windowSize(), resume_key: uuid() };
       const visit = await insist<Visit>("session/resume", { token: kept.token, body });
       const { token } = visit;
       await store.update({ token });

@@ -49,7 +49,10 @@ async function start(
     return await Session.start(entry, store);
   } catch (error) {
     if (!(error instanceof Refusal) || error.code !== "study-full") throw error;
-    void page(host, { title: say("study_full.title"), text: say("study_full.text") });
+    void page(host, {
+      title: say("study_full.title"),
+      text: say("study_full.text", { contact: study.contact }),
+    });
     return forever();
   }
 }
@@ -75,9 +78,11 @@ async function main(root: HTMLElement): Promise<void> {
     const [study] = await Promise.all([insist<StudyInfo>("study"), learnLayout()]);
     setStudyTitle(study.title);
     frame.withdrawal = study.withdrawal ?? null;
+    frame.contact = study.contact;
     const store = await Store.open(study.study_id);
     const tabs = new Tabs(study.study_id);
     const watch = new Watch(store);
+    frame.onDialog = (event) => watch.record(event);
     const entry = readEntry(location.search);
     const known = await Session.resume(entry, store);
     session = known ?? (await start(entry, study, store, frame));
@@ -94,7 +99,8 @@ async function main(root: HTMLElement): Promise<void> {
     watch.follow(session);
     await runSession(session, frame, watch, new Pace(trialTime(study)));
   } catch (error) {
-    await showProblem(frame, error);
+    const isElsewhere = error instanceof Refusal && error.code === "taken-over";
+    await (isElsewhere ? showTakenOver(frame) : showProblem(frame, error));
   }
 }
 

@@ -98,6 +98,7 @@ export class TrialView {
       lower_buttons: { outlined: [rows.lower], lit: [lower] },
       confidence: { outlined: [answers], lit: [rows.upper, this.#middle, rows.lower] },
       frame: { outlined: [], lit: [upper] },
+      verdict: { outlined: [], lit: [upper, lower] },
     };
   }
 
@@ -145,6 +146,9 @@ export class TrialView {
     for (const one of [...outlined, ...lit]) one.classList.add("lit");
     for (const one of outlined) one.classList.add("outlined");
     if (part === "frame") this.choose("upper");
+    if (part !== "verdict") return;
+    this.#queries.upper.classList.add("correct");
+    this.#queries.lower.classList.add("incorrect");
   }
 
   #row(row: Row, levels: number, keys: boolean): HTMLElement {

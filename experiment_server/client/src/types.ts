@@ -13,6 +13,8 @@ export interface StudyInfo {
   test_run_allowed: boolean;
   n_trials: number;
   expected_minutes?: number | null;
+  /** Whom participants can ask. */
+  contact: string;
   /** What stopping means for the answers and for the pay. */
   withdrawal?: string | null;
 }
@@ -41,7 +43,8 @@ export type Highlight =
   | "upper_buttons"
   | "lower_buttons"
   | "confidence"
-  | "frame";
+  | "frame"
+  | "verdict";
 
 export interface InstructionPage {
   text: string;
@@ -174,7 +177,11 @@ export type EventName =
   | "image_retry"
   | "storage_denied"
   | "taken_over"
-  | "pagehide";
+  | "pagehide"
+  | DialogEvent;
+
+/** The help on keys, or the question whether to stop, lay over the screen. */
+export type DialogEvent = "keys_opened" | "keys_closed" | "stop_opened" | "stop_closed";
 
 /** One thing that happened to the page, in the form of jsPsych's interaction data. */
 export interface SessionEvent {
