@@ -4,7 +4,9 @@ import io
 import re
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import cycle, islice
+from operator import itemgetter
 from typing import Any
 
 from PIL import Image
@@ -45,10 +47,17 @@ class AtlasIndex:
     starts : array of unsigned int
         Start of each strip in the order of the file, row of blocks by row of blocks;
         then the file's length.
+    ends : array of unsigned int
+        End of each strip's coded blocks, without the marker behind them.
     """
 
     n_cells: int
     starts: "array[int]"
+    ends: "array[int]" = field(init=False)
+
+    def __post_init__(self) -> None:
+        ends = array("I", (start - 2 for start in self.starts[1:]))
+        object.__setattr__(self, "ends", ends)
 
     def strips(self, cell: int) -> range:
         """Return the numbers of a cell's strips, from top to bottom."""
@@ -58,7 +67,7 @@ class AtlasIndex:
 
     def strip(self, content: bytes, number: int) -> bytes:
         """Return a strip's coded blocks without the marker behind it."""
-        return content[self.starts[number] : self.starts[number + 1] - 2]
+        return content[self.starts[number] : self.ends[number]]
 
 
 def encode_atlas(atlas: Image.Image) -> bytes:
@@ -144,13 +153,13 @@ def rearranged(content: bytes, index: AtlasIndex, places: Sequence[int]) -> byte
     for cell, place in enumerate(places):
         there = index.strips(place)
         moved[there.start : there.stop : there.step] = index.strips(cell)
-    parts = [
-        part
-        for number, own in enumerate(moved)
-        for part in (content[starts[own] : starts[own + 1] - 2], _RESTART[number % 8])
-    ]
-    parts[-1] = _END
-    return content[: starts[0]] + b"".join(parts)
+    begins, ends = itemgetter(*moved)(starts), itemgetter(*moved)(index.ends)
+    # Between the strips the markers count from 0 to 7; the last ends the image.
+    parts = [_END] * (2 * len(moved) + 1)
+    parts[0] = content[: starts[0]]
+    parts[1::2] = map(content.__getitem__, map(slice, begins, ends))
+    parts[2:-1:2] = islice(cycle(_RESTART), len(moved) - 1)
+    return b"".join(parts)
 
 
 def cell_hashes(content: bytes, index: AtlasIndex) -> tuple[str, ...]:

@@ -77,6 +77,7 @@ class Database:
 
     def close(self) -> None:
         """Close all connections."""
+        self._group.close()
         self.engine.dispose()
 
     def _engine(self) -> Engine:

@@ -3,16 +3,19 @@
 SQLite lets one transaction write at a time, and a commit waits for the disk. Requests
 that come meanwhile queue here, do their work one after another, each after the first
 in a savepoint of its own, and the last in the queue commits for all. None is answered
-before.
+before. The processes of a server take turns by a lock of their own.
 """
 
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError, TimeoutError
 from sqlalchemy.orm import Session
+
+from experiment_server.process_lock import ProcessLock
 
 _MOST = 32
 """Requests that share a commit, so that the first of them need not wait for long."""
@@ -48,6 +51,8 @@ class GroupCommit:
 
     def __init__(self, engine: Engine, timeout_s: float) -> None:
         self._engine = engine
+        path = Path(str(engine.url.database))
+        self._processes = ProcessLock(path.with_name(path.name + "-turn"))
         self._timeout_s = timeout_s
         self._turn = threading.Lock()
         self._counting = threading.Lock()
@@ -82,6 +87,10 @@ class GroupCommit:
         if batch.error is not None:
             raise batch.error
 
+    def close(self) -> None:
+        """Close what is kept between requests."""
+        self._processes.close()
+
     def _take_turn(self) -> _Batch:
         with self._counting:
             self._n_waiting += 1
@@ -101,11 +110,16 @@ class GroupCommit:
         return self._batch
 
     def _new_batch(self) -> _Batch:
-        connection = self._engine.connect()
+        self._processes.acquire()
         try:
-            return _Batch(connection)
+            connection = self._engine.connect()
+            try:
+                return _Batch(connection)
+            except BaseException:
+                connection.close()
+                raise
         except BaseException:
-            connection.close()
+            self._processes.release()
             raise
 
     def _end_turn(self, batch: _Batch, error: BaseException | None) -> None:
@@ -132,6 +146,7 @@ class GroupCommit:
         except SQLAlchemyError:
             batch.connection.invalidate()
         finally:
+            self._processes.release()
             batch.connection.close()
             batch.done.set()
 
@@ -146,6 +161,7 @@ class GroupCommit:
             batch.error = failure
             batch.connection.invalidate()
         finally:
+            self._processes.release()
             batch.connection.close()
             batch.done.set()
 

@@ -51,12 +51,12 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--workers",
         type=_above_zero,
-        help="processes (default 1 with SQLite, 2 with PostgreSQL)",
+        help="processes (default 2)",
     )
     parser.add_argument(
         "--threads",
         type=_above_zero,
-        help="threads of a process (default 16 with SQLite, 8 with PostgreSQL)",
+        help="threads of a process (default 8)",
     )
     parser.add_argument(
         "--test-run-allowed",
@@ -108,9 +108,9 @@ def _serve(arguments: argparse.Namespace) -> int:
     # gunicorn and Flask take their time; --help needs neither.
     from experiment_server.app import create_app
     from experiment_server.web_server import (
+        THREADS,
+        WORKERS,
         WebServer,
-        default_threads,
-        default_workers,
         listening_socket,
     )
 
@@ -130,7 +130,7 @@ def _serve(arguments: argparse.Namespace) -> int:
     url = arguments.database or default_url(arguments.study)
     listener = listening_socket(arguments.host, arguments.port)
     database = open_database(study, url, upgrade=True)
-    is_sqlite, shown = database.is_sqlite, shown_url(database.url)
+    shown = shown_url(database.url)
     # Connections must not be shared with the workers.
     database.close()
     port = listener.getsockname()[1]
@@ -147,8 +147,8 @@ def _serve(arguments: argparse.Namespace) -> int:
     WebServer(
         lambda: create_app(study, _opened(url, settings), settings),
         listener,
-        workers=arguments.workers or default_workers(is_sqlite=is_sqlite),
-        threads=arguments.threads or default_threads(is_sqlite=is_sqlite),
+        workers=arguments.workers or WORKERS,
+        threads=arguments.threads or THREADS,
         access_log=arguments.access_log,
         on_ready=on_ready,
     ).run()

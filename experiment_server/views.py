@@ -200,13 +200,13 @@ def post_answer(body: messages.Answer) -> _Json:
             here.now(),
             is_newest=visit == record.visit,
         )
-        feedback = None if correct is None else messages.FeedbackReply(correct=correct)
-        reply = messages.AnswerReply(
-            feedback=feedback, state=_state(db, record, coming)
-        )
-        number = record.number
-    if is_new and reply.state.screen == "feedback":
-        _judge(number)
+    # The answer is on disk; nobody else has to wait for what follows.
+    feedback = None if correct is None else messages.FeedbackReply(correct=correct)
+    with here.database.read() as db:
+        state = state_of(db, here.study, record, here.now(), coming)
+    reply = messages.AnswerReply(feedback=feedback, state=state)
+    if is_new and state.screen == "feedback":
+        _judge(record.number)
     return _json(reply, 201 if is_new else 200)
 
 

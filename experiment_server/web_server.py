@@ -33,17 +33,12 @@ def listening_socket(host: str, port: int) -> socket.socket:
     return listener
 
 
-def default_workers(*, is_sqlite: bool) -> int:
-    """Return the processes to serve with: SQLite lets one write at a time."""
-    return 1 if is_sqlite else 2
+WORKERS = 2
+"""Processes to serve with: one is full with some three hundred people."""
 
-
-def default_threads(*, is_sqlite: bool) -> int:
-    """Return the threads of each process.
-
-    More than the cores can use: who has a slow line holds one while it is sent to.
-    """
-    return 16 if is_sqlite else 8
+THREADS = 8
+"""Of each process; more than the cores can use, since who has a slow line holds one
+while it is sent to."""
 
 
 class WebServer(BaseApplication):  # type: ignore[misc]

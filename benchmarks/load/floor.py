@@ -19,9 +19,9 @@ from sqlalchemy.engine import make_url
 from data.files import write_json
 from experiment_server.tables import AnswerRecord
 from experiment_server.web_server import (
+    THREADS,
+    WORKERS,
     WebServer,
-    default_threads,
-    default_workers,
     listening_socket,
 )
 
@@ -111,8 +111,9 @@ def main() -> int:
     WebServer(
         lambda: create_floor(arguments.database, arguments.image),
         listener,
-        workers=default_workers(is_sqlite=is_sqlite),
-        threads=default_threads(is_sqlite=is_sqlite),
+        # SQLite's own lock between processes would make a higher floor.
+        workers=1 if is_sqlite else WORKERS,
+        threads=16 if is_sqlite else THREADS,
         access_log=False,
         on_ready=lambda: write_json(
             arguments.ready_file, {"url": url, "pid": os.getpid()}

@@ -183,3 +183,50 @@ def test_who_relied_on_one_that_lost_patience_is_answered_all_the_same(database)
         group._n_waiting = 0
         waiting.result(timeout=10)
     assert stored(database) == [5]
+
+
+def test_another_process_waits_for_its_turn_and_does_not_ask_sqlite_meanwhile(
+    sqlite_url,
+):
+    # SQLite itself would give up after a hundredth of a second.
+    first, second = (Database(sqlite_url, busy_timeout_s=0.01) for _ in range(2))
+    with first.write() as db:
+        db.execute(text("CREATE TABLE number (n INTEGER)"))
+
+    def later():
+        with second.write() as db:
+            insert(db, 2)
+
+    with ThreadPoolExecutor() as pool:
+        with first.write() as db:
+            waits = pool.submit(later)
+            insert(db, 1)
+            time.sleep(0.3)
+            assert not waits.done()
+        waits.result(10)
+    assert stored(second) == [1, 2]
+    for one in (first, second):
+        one.close()
+
+
+def test_a_failed_request_lets_other_processes_go_on(sqlite_url):
+    first, second = (Database(sqlite_url, busy_timeout_s=2.0) for _ in range(2))
+    with first.write() as db:
+        db.execute(text("CREATE TABLE number (n INTEGER)"))
+
+    def fails():
+        with first.write() as db:
+            insert(db, 1)
+            raise ValueError("no")
+
+    def later():
+        with second.write() as db:
+            insert(db, 2)
+
+    with ThreadPoolExecutor() as pool:
+        with pytest.raises(ValueError, match="no"):
+            pool.submit(fails).result(10)
+        pool.submit(later).result(10)
+    assert stored(second) == [2]
+    for one in (first, second):
+        one.close()
