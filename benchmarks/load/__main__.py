@@ -7,7 +7,7 @@ row with full sync and sends an image of the same size:
 
     python -m benchmarks.load [--sessions 100,300,1000] [--out artifacts/load.json]
 
-Clients, server and database share this machine. About twelve minutes.
+Clients, server and database share this machine. About twenty minutes.
 """
 
 import argparse
