@@ -185,13 +185,22 @@ def test_who_relied_on_one_that_lost_patience_is_answered_all_the_same(database)
     assert stored(database) == [5]
 
 
-def test_another_process_waits_for_its_turn_and_does_not_ask_sqlite_meanwhile(
-    sqlite_url,
+@pytest.fixture
+def processes(sqlite_url):
+    """Two that write to one file, with a lock file opened by each."""
+    both = [Database(sqlite_url, busy_timeout_s=0.01) for _ in range(2)]
+    with both[0].write() as db:
+        db.execute(text("CREATE TABLE number (n INTEGER)"))
+    yield both
+    for one in both:
+        one.close()
+
+
+def test_another_process_waits_for_its_turn_without_asking_sqlite(
+    processes,
 ):
     # SQLite itself would give up after a hundredth of a second.
-    first, second = (Database(sqlite_url, busy_timeout_s=0.01) for _ in range(2))
-    with first.write() as db:
-        db.execute(text("CREATE TABLE number (n INTEGER)"))
+    first, second = processes
 
     def later():
         with second.write() as db:
@@ -205,14 +214,10 @@ def test_another_process_waits_for_its_turn_and_does_not_ask_sqlite_meanwhile(
             assert not waits.done()
         waits.result(10)
     assert stored(second) == [1, 2]
-    for one in (first, second):
-        one.close()
 
 
-def test_a_failed_request_lets_other_processes_go_on(sqlite_url):
-    first, second = (Database(sqlite_url, busy_timeout_s=2.0) for _ in range(2))
-    with first.write() as db:
-        db.execute(text("CREATE TABLE number (n INTEGER)"))
+def test_a_failed_request_lets_other_processes_go_on(processes):
+    first, second = processes
 
     def fails():
         with first.write() as db:
@@ -228,5 +233,3 @@ def test_a_failed_request_lets_other_processes_go_on(sqlite_url):
             pool.submit(fails).result(10)
         pool.submit(later).result(10)
     assert stored(second) == [2]
-    for one in (first, second):
-        one.close()
