@@ -1,6 +1,5 @@
 """HTTP for participants. Each view reads, calls one function, and answers."""
 
-from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -16,7 +15,6 @@ from experiment_server.answers import record_answer
 from experiment_server.completion import judge_complete
 from experiment_server.images import image_bytes, sent_image
 from experiment_server.message_fields import Reply
-from experiment_server.presentations import Shown
 from experiment_server.refusals import Refusal
 from experiment_server.screens import state_of
 from experiment_server.sessions import (
@@ -68,13 +66,9 @@ def present_state(token: str) -> messages.State:
         return state_of(db, here.study, session_of(db, token), here.now())
 
 
-def _state(
-    db: Session,
-    record: SessionRecord,
-    coming: Sequence[Shown] | None = None,
-) -> messages.State:
+def _state(db: Session, record: SessionRecord) -> messages.State:
     db.flush()
-    return state_of(db, host().study, record, host().now(), coming)
+    return state_of(db, host().study, record, host().now())
 
 
 def _json(reply: Reply, status: int = 200) -> _Json:

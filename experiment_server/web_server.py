@@ -1,4 +1,4 @@
-"""gunicorn, started from Python with numbers that suit the database."""
+"""gunicorn, started from Python."""
 
 import gc
 import socket
