@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import cast
+from typing import NamedTuple, cast
 
-from sqlalchemy import Table, func, insert, select
+from sqlalchemy import Table, bindparam, insert, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -25,7 +25,41 @@ from experiment_server.screens import N_AHEAD, n_practice_trials
 from experiment_server.sessions import taken_over
 from experiment_server.tables import AnswerRecord, PresentationRecord, SessionRecord
 
-_INSERT = insert(cast(Table, AnswerRecord.__table__))
+_ANSWER = cast(Table, AnswerRecord.__table__)
+_PRESENTATION = cast(Table, PresentationRecord.__table__)
+_INSERT = insert(_ANSWER)
+_WRONG = (
+    select(_ANSWER.c.trial_index)
+    .join(_PRESENTATION)
+    .where(
+        _ANSWER.c.session_id == bindparam("session_id"),
+        _PRESENTATION.c.practice_round == bindparam("round"),
+        ~_ANSWER.c.correct,
+    )
+    .limit(1)
+)
+"""A wrong answer of a round of practice."""
+
+
+class Recorded(NamedTuple):
+    """What became of an answer.
+
+    Attributes
+    ----------
+    record : SessionRecord
+        The session as it is now.
+    is_new : bool
+        False for a repeat of what was stored before.
+    correct : bool or None
+        None where the study shows no feedback after this trial.
+    coming : list of Shown
+        The presentations that follow, up to the last whose image may be loaded.
+    """
+
+    record: SessionRecord
+    is_new: bool
+    correct: bool | None
+    coming: list[Shown]
 
 
 def record_answer(
@@ -36,7 +70,7 @@ def record_answer(
     now: datetime,
     *,
     is_newest: bool = True,
-) -> tuple[bool, bool | None, list[Shown] | None]:
+) -> Recorded:
     """Store an answer once and move the session on.
 
     A browser that loses its connection after the commit sends its answer again; the
@@ -46,13 +80,6 @@ def record_answer(
     ----------
     is_newest : bool
         Whether it comes from the session's newest visit; only that may store one.
-
-    Returns
-    -------
-    tuple
-        Whether the answer is new; whether it is correct, None where the study shows no
-        feedback after this trial; and the presentations that follow in the same block
-        as far as they are known, None where a new block begins.
 
     Raises
     ------
@@ -64,7 +91,8 @@ def record_answer(
     if stored is not None and stored.idempotency_key == answer.idempotency_key:
         of_trial = record.session_id, answer.sequence
         kind = db.get_one(PresentationRecord, of_trial).kind
-        return False, _feedback(study, kind, stored.correct), None
+        told = feedback(study, kind, stored.correct)
+        return Recorded(record, False, told, _coming(db, record))
     if not is_newest:
         raise taken_over()
     _check_new(study, record, answer, stored)
@@ -73,16 +101,30 @@ def record_answer(
         raise Refusal("wrong-sequence", "There is no such trial.", with_state=True)
     shown, *coming = found
     correct = is_correct(study, shown, answer.chosen)
-    _insert(db, _answer_row(record, shown, answer, correct=correct, now=now))
+    _insert(db, answer_row(record, shown, answer, correct=correct, now=now))
     record.position += 1
+    step = _step_after(db, study, record, shown)
+    advance(study, record, answer, step, now)
+    told = feedback(study, shown.kind, correct)
+    if step not in ("next_trial", "pause"):
+        # A new block begins, or nothing follows.
+        coming = _coming(db, record)
+    return Recorded(record, True, told, coming)
+
+
+def _coming(db: Session, record: SessionRecord) -> list[Shown]:
+    return open_presentations(db, record, most=1 + N_AHEAD)
+
+
+def advance(
+    study: Study, record: SessionRecord, answer: Answer, step: Step, now: datetime
+) -> None:
+    """Move a session on whose position was counted up for an answer."""
     record.elapsed_ms = max(record.elapsed_ms, answer.time_elapsed_ms)
     record.lease_until = lease_end(study, now)
-    step = _step_after(db, study, record, shown)
     move(record, step, now)
     if step == "answer_last":
         record.total_time_ms = record.elapsed_ms
-    goes_on = step in ("next_trial", "pause")
-    return True, _feedback(study, shown.kind, correct), coming if goes_on else None
 
 
 def _stored(db: Session, record: SessionRecord, answer: Answer) -> AnswerRecord | None:
@@ -131,7 +173,7 @@ def _insert(db: Session, row: Mapping[str, object]) -> None:
         ) from None
 
 
-def _answer_row(
+def answer_row(
     record: SessionRecord,
     shown: Shown,
     answer: Answer,
@@ -139,6 +181,7 @@ def _answer_row(
     correct: bool,
     now: datetime,
 ) -> dict[str, object]:
+    """Return the columns of an answer to a presentation."""
     onset, display = answer.onset or Onset(method=""), answer.display or Display()
     return dict(
         session_id=record.session_id,
@@ -169,7 +212,8 @@ def _answer_row(
     )
 
 
-def _feedback(study: Study, kind: str, correct: bool) -> bool | None:
+def feedback(study: Study, kind: str, correct: bool) -> bool | None:
+    """Return what is told of an answer to a trial of a kind; None for nothing."""
     setting = study.config.feedback
     told = setting == "all" or (setting == "practice" and kind == "practice")
     return correct if told else None
@@ -179,6 +223,11 @@ def _step_after(db: Session, study: Study, record: SessionRecord, shown: Shown) 
     """Return the step that the answer to ``shown`` leads to, and draw what follows."""
     if shown.practice_round is not None:
         return _step_after_practice(db, study, record, shown.practice_round)
+    return step_in_block(study, record)
+
+
+def step_in_block(study: Study, record: SessionRecord) -> Step:
+    """Return the step that the answer before the position of a main block leads to."""
     n_done = record.position - record.practice_round * n_practice_trials(study)
     if n_done == len(study.slots[record.slot]):
         return "answer_last"
@@ -192,18 +241,9 @@ def _step_after_practice(
     n_trials = n_practice_trials(study)
     if record.position < n_trials * practice_round:
         return "next_trial"
-    wrong = (
-        select(func.count())
-        .select_from(AnswerRecord)
-        .join(AnswerRecord.presentation)
-        .where(
-            AnswerRecord.session_id == record.session_id,
-            PresentationRecord.practice_round == practice_round,
-            AnswerRecord.correct.is_(False),
-        )
-    )
+    of_round = {"session_id": record.session_id, "round": practice_round}
     first = record.position
-    if not db.scalar(wrong):
+    if db.connection().execute(_WRONG, of_round).first() is None:
         add_main_block(db, study, record, first=first)
         return "pass_practice"
     if practice_round == study.config.max_practice_rounds:

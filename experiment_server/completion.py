@@ -49,8 +49,8 @@ def _unjudged(database: Database) -> list[int]:
     query = select(SessionRecord.number).where(
         SessionRecord.status == "complete", ~SessionRecord.judged
     )
-    with database.read() as db:
-        return list(db.scalars(query.order_by(SessionRecord.number)))
+    with database.glance() as connection:
+        return list(connection.scalars(query.order_by(SessionRecord.number)))
 
 
 def _judge(database: Database, criteria: ExclusionCriteria, number: int) -> None:

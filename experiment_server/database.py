@@ -43,8 +43,14 @@ class Database:
         # when it comes to its first write.
         self._writing = self.engine.execution_options(unitscope_writes=True)
         self._group = GroupCommit(self._writing, busy_timeout_s)
-        alone = {} if self.is_sqlite else {"isolation_level": "AUTOCOMMIT"}
-        self._glancing = self.engine.execution_options(unitscope_glances=True, **alone)
+        # To set the level for a moment takes longer than a statement; these
+        # connections keep it.
+        self._alone = (
+            self.engine
+            if self.is_sqlite
+            else self._engine(isolation_level="AUTOCOMMIT")
+        )
+        self._glancing = self._alone.execution_options(unitscope_glances=True)
 
     @property
     def is_sqlite(self) -> bool:
@@ -59,9 +65,9 @@ class Database:
             db.rollback()
 
     def glance(self) -> Connection:
-        """Give a connection for one statement that reads, with no transaction around.
+        """Give a connection whose statements stand alone, with no transaction around.
 
-        It is to be closed; a ``with`` block does that.
+        It is to be closed; a ``with`` block does that. On SQLite it is for reading.
         """
         return self._glancing.connect()
 
@@ -79,11 +85,13 @@ class Database:
         """Close all connections."""
         self._group.close()
         self.engine.dispose()
+        self._alone.dispose()
 
-    def _engine(self) -> Engine:
+    def _engine(self, **options: Any) -> Engine:
         if not self.is_sqlite:
             return create_engine(
                 self.url,
+                **options,
                 pool_size=_MOST_CONNECTIONS,
                 # The connection used last has its statements prepared.
                 pool_use_lifo=True,

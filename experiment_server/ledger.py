@@ -1,9 +1,9 @@
 """The ledger of slots: who holds which, until when, and which is free."""
 
 from datetime import datetime, timedelta
+from typing import cast
 
-import numpy as np
-from sqlalchemy import select, update
+from sqlalchemy import Table, select, update
 from sqlalchemy.orm import Session
 
 from data.studies import Study
@@ -11,6 +11,12 @@ from experiment_server.flow import STATUS_AT, Screen, Step, following
 from experiment_server.presentations import session_rng
 from experiment_server.refusals import Refusal
 from experiment_server.tables import SessionRecord, StudyRecord
+
+_SESSION = cast(Table, SessionRecord.__table__)
+_TAKEN = select(_SESSION.c.slot, _SESSION.c.holds_slot).where(
+    _SESSION.c.holds_slot | ((_SESSION.c.status == "active") & ~_SESSION.c.test_run)
+)
+"""Slots that are held, and those whose people may still come back."""
 
 
 def lock_ledger(db: Session) -> StudyRecord:
@@ -41,11 +47,10 @@ def end_expired(db: Session, study: Study, now: datetime) -> None:
     values: dict[str, object] = {"holds_slot": False}
     if study.config.after_lease == "end":
         values |= {"status": "timed_out", "screen": "timed_out", "finished_at": now}
-    db.execute(
-        update(SessionRecord)
-        .where(SessionRecord.status == "active", SessionRecord.lease_until <= now)
+    db.connection().execute(
+        update(_SESSION)
+        .where(_SESSION.c.status == "active", _SESSION.c.lease_until <= now)
         .values(values)
-        .execution_options(synchronize_session=False)
     )
 
 
@@ -84,18 +89,15 @@ def free_slot(db: Session, study: Study) -> int:
     Refusal
         All slots are held.
     """
-    held = set(db.scalars(select(SessionRecord.slot).where(SessionRecord.holds_slot)))
+    slots_of: dict[bool, set[int]] = {True: set(), False: set()}
+    for slot, is_held in db.connection().execute(_TAKEN):
+        slots_of[is_held].add(slot)
     order = session_rng(study, None, "slots").permutation(len(study.slots))
-    free = order[~np.isin(order, list(held))]
+    free = [slot for slot in order.tolist() if slot not in slots_of[True]]
     # Who may still come back gets their slot again as long as there are others.
-    left = select(SessionRecord.slot).where(
-        SessionRecord.status == "active",
-        ~SessionRecord.holds_slot,
-        ~SessionRecord.test_run,
-    )
-    awaited = set(db.scalars(left)) if free.size else set()
-    for slot in [*free[~np.isin(free, list(awaited))][:1], *free[:1]]:
-        return int(slot)
+    not_awaited = [slot for slot in free if slot not in slots_of[False]]
+    for slot in (not_awaited or free)[:1]:
+        return slot
     raise Refusal(
         "study-full",
         "Every place in this study is taken; come again later, since places may"

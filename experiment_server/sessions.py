@@ -41,6 +41,9 @@ from experiment_server.tables import (
 _VISIT = select(TokenRecord.session_id, TokenRecord.visit).where(
     TokenRecord.sha256 == bindparam("sha256")
 )
+_OF_JOIN_KEY = select(TokenRecord.session_id).where(
+    TokenRecord.join_sha256 == bindparam("key")
+)
 
 _MOST_VISITS = 20_000
 """Tokens that a server remembers before it looks them up again."""
@@ -95,7 +98,9 @@ def join(host: Host, db: Session, request: Join) -> tuple[SessionRecord, str, bo
         _goes_on(host, db, begun)
         return begun, new_visit(db, begun, request.window, now, join_sha256=key), False
     participant = _participant(db, study_record, request, now)
-    own = _sessions_of(db, participant, test_run=request.test_run)
+    own = []
+    if request.participant is not None:
+        own = _sessions_of(db, participant, test_run=request.test_run)
     last = own[-1] if own else None
     if last is not None and not _may_start_again(host, last):
         _goes_on(host, db, last)
@@ -108,13 +113,12 @@ def join(host: Host, db: Session, request: Join) -> tuple[SessionRecord, str, bo
 def _session_of_key(
     db: Session, study: StudyRecord, request: Join, key: str
 ) -> SessionRecord | None:
-    begun = db.scalar(
-        select(SessionRecord)
-        .join(TokenRecord, TokenRecord.session_id == SessionRecord.session_id)
-        .where(TokenRecord.join_sha256 == key)
-        .with_for_update(of=SessionRecord)
-    )
-    if begun is None or (request.participant is None and not request.test_run):
+    known_key = db.connection().execute(_OF_JOIN_KEY, {"key": key}).scalar()
+    if known_key is None:
+        return None
+    own = select(SessionRecord).where(SessionRecord.session_id == known_key)
+    begun = db.scalars(own.with_for_update()).one()
+    if request.participant is None and not request.test_run:
         return begun
     known = db.get_one(ParticipantRecord, begun.participant_id)
     name = request.participant
@@ -341,7 +345,7 @@ def any_visit(
     Refusal
         No session has this token, or it was left for too long; it is timed out then.
     """
-    session_id, visit = _known_visit(host, token)
+    session_id, visit = known_visit(host, token)
     for was_renewed in (False, True):
         with (
             host.database.write() as db,
@@ -359,8 +363,8 @@ def any_visit(
     )
 
 
-def _known_visit(host: Host, token: str) -> tuple[str, int]:
-    """Look a token up once: what it stands for never changes."""
+def known_visit(host: Host, token: str) -> tuple[str, int]:
+    """Return what :func:`visit_of` does, looked up once: it never changes."""
     key = hash_of(token)
     known = host.visits.get(key)
     if known is None:

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from data.errors import ProjectError
 from experiment_server import messages, steps
 from experiment_server.answers import record_answer
+from experiment_server.block_answers import record_at_once
 from experiment_server.completion import judge_complete
 from experiment_server.images import image_bytes, sent_image
 from experiment_server.message_fields import Reply
@@ -185,23 +186,23 @@ def post_continue(body: messages.Continue) -> _Json:
 def post_answer(body: messages.Answer) -> _Json:
     """Store an answer: 201 for the first, 200 for a repeat of it."""
     here = host()
-    with any_visit(here, bearer_token()) as (db, record, visit):
-        is_new, correct, coming = record_answer(
-            db,
-            here.study,
-            record,
-            body,
-            here.now(),
-            is_newest=visit == record.visit,
-        )
+    token = bearer_token()
+    stored = record_at_once(here, token, body, here.now())
+    if stored is None:
+        with any_visit(here, token) as (db, record, visit):
+            is_newest = visit == record.visit
+            stored = record_answer(
+                db, here.study, record, body, here.now(), is_newest=is_newest
+            )
     # The answer is on disk; nobody else has to wait for what follows.
-    feedback = None if correct is None else messages.FeedbackReply(correct=correct)
+    told = stored.correct
+    feedback = None if told is None else messages.FeedbackReply(correct=told)
     with here.database.read() as db:
-        state = state_of(db, here.study, record, here.now(), coming)
+        state = state_of(db, here.study, stored.record, here.now(), stored.coming)
     reply = messages.AnswerReply(feedback=feedback, state=state)
-    if is_new and state.screen == "feedback":
-        _judge(record.number)
-    return _json(reply, 201 if is_new else 200)
+    if stored.is_new and state.screen == "feedback":
+        _judge(stored.record.number)
+    return _json(reply, 201 if stored.is_new else 200)
 
 
 def _judge(number: int | None = None) -> None:

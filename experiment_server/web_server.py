@@ -2,6 +2,7 @@
 
 import gc
 import socket
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -39,6 +40,11 @@ WORKERS = 2
 THREADS = 8
 """Of each process; more than the cores can use, since who has a slow line holds one
 while it is sent to."""
+
+
+SWITCH_S = 0.0005
+"""How long a thread may keep the others of its process waiting. Python's own 5 ms come
+with every reply of the database, while another thread is busy with an image."""
 
 
 class WebServer(BaseApplication):  # type: ignore[misc]
@@ -87,6 +93,7 @@ class WebServer(BaseApplication):  # type: ignore[misc]
 
     def load(self) -> Flask:
         """Build the application; each worker calls this."""
+        sys.setswitchinterval(SWITCH_S)
         app = self._build()
         # What is there by now stays; to look through it again and again for garbage
         # would stop all requests for a tenth of a second each time.

@@ -162,6 +162,8 @@ async def measured_run(
             "server_memory_mb": round(server.memory_mb(), 1),
         }
         if is_last and arguments.ramp_to > n:
+            # Looking costs time; the figures above are without it.
+            samples.touch()
             result["ramp"] = await _ramp(make, tasks, log, arguments, console)
         for task in tasks:
             task.cancel()
@@ -173,7 +175,7 @@ async def measured_run(
             "refusals": Counter(log.refused).most_common(5),
             "retries": log.n_retries,
         }
-    if is_last:
+    if "ramp" in result:
         result["profile"] = profile(samples)
     return result
 
@@ -223,6 +225,7 @@ def profile(samples: Path) -> dict[str, Any]:
         places.update(content["places"])
         functions.update(content["functions"])
         path.unlink()
+    samples.unlink()
     total = max(1, places.total())
     return {
         "n_samples": places.total(),

@@ -2,8 +2,8 @@
 
     python -m benchmarks.load.sampled SAMPLES_PATH serve STUDY ...
 
-Fifty times a second every thread of a worker is looked at. What waits for work does
-not count.
+From when SAMPLES_PATH exists, every thread of a worker is looked at fifty times a
+second; each worker writes what it saw beside it. What waits for work does not count.
 """
 
 import json
@@ -40,7 +40,7 @@ IDLE = {"wait", "_worker", "select", "_wait_for_tstate_lock", "run_callbacks"}
 
 
 def start_sampling(path: Path) -> None:
-    """Sample this process from a thread of its own."""
+    """Sample this process from a thread of its own, once ``path`` is there."""
     threading.Thread(target=_sample, args=(path,), daemon=True).start()
 
 
@@ -48,6 +48,8 @@ def _sample(path: Path) -> None:
     own = threading.get_ident()
     places: Counter[str] = Counter()
     functions: Counter[str] = Counter()
+    while not path.exists():
+        time.sleep(0.5)
     written = time.monotonic()
     while True:
         time.sleep(EVERY_S)
