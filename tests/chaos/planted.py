@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import delete, text
+from sqlalchemy import delete, select, text
 from sqlalchemy.orm import Session
 
 from experiment_server import (
@@ -73,19 +73,16 @@ def _commits_after_the_reply() -> None:
 
 
 def _loses_one_answer() -> None:
-    original = answers.move
+    original = views.record_answer
 
-    def move(record: Any, step: str, now: Any) -> None:
-        original(record, step, now)
-        if record.position == 2:
-            db = Session.object_session(record)
-            assert db is not None
-            own = tables.AnswerRecord.session_id == record.session_id
-            last = tables.AnswerRecord.trial_index == record.position - 1
-            db.expunge(db.get_one(tables.AnswerRecord, (record.session_id, 1)))
-            db.execute(delete(tables.AnswerRecord).where(own, last))
+    def record(db: Any, study: Any, own: Any, *given: Any, **more: Any) -> Any:
+        recorded = original(db, study, own, *given, **more)
+        if own.position == 2:
+            place = {"session_id": own.session_id, "trial_index": 1}
+            db.execute(delete(tables.AnswerRecord).filter_by(**place))
+        return recorded
 
-    _replace(answers, "move", move)
+    _replace(views, "record_answer", record)
 
 
 def _takes_a_second_answer() -> None:
@@ -215,10 +212,11 @@ def _takes_a_strangers_token() -> None:
         try:
             return original(db, token)
         except Refusal:
-            somebody = db.query(tables.SessionRecord).first()
+            record = tables.SessionRecord
+            somebody = db.execute(select(record.session_id, record.visit)).first()
             if somebody is None:
                 raise
-            return somebody.session_id, somebody.visit
+            return somebody
 
     _replace(sessions, "visit_of", visit_of)
 
