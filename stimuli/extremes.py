@@ -181,7 +181,7 @@ class LayerStream:
         ----------
         values : (n_batch, n_units) array
         maps : (n_batch, n_units, n_map_statistics) array
-            Needed where there are such statistics.
+            None where the layer has no maps; their statistics are NaN then.
 
         Raises
         ------
@@ -196,8 +196,9 @@ class LayerStream:
             n = min(BLOCK - self._n_waiting, len(values) - done)
             here = slice(self._n_waiting, self._n_waiting + n)
             self._waiting[here] = values[done : done + n]
-            if maps is not None:
-                self._maps_waiting[here] = maps[done : done + n]
+            self._maps_waiting[here] = (
+                np.nan if maps is None else maps[done : done + n]
+            )
             self._n_waiting += n
             done += n
             if self._n_waiting == BLOCK:

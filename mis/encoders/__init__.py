@@ -104,6 +104,13 @@ ENCODERS = {
         )
         for trunk in ("alex", "vgg", "squeeze")
     },
+    "dists": EncoderEntry(
+        "mis.encoders.dists",
+        "vgg",
+        "DISTS of pairs of images, structure and texture; needs torchvision's VGG-16",
+        0.05,
+        "that of st-lpips; not calibrated",
+    ),
     "pixels": EncoderEntry(
         "mis.encoders.floors",
         "pixels",

@@ -20,15 +20,7 @@ from data.package_networks import let_torchvision_load
 from data.weights import put_state, read_state
 from mis.encoders.patches import SIDE, patches, resized
 from mis.encoders.protocol import squared_distance
-
-TRUNKS = {
-    "alex": ("alexnet", "alexnet-owt-7be5be79.pth"),
-    "vgg": ("vgg16", "vgg16-397923af.pth"),
-    "squeeze": ("squeezenet1_1", "squeezenet1_1-b8a52dc0.pth"),
-}
-"""Name of torchvision's network, and of the file that it publishes."""
-
-_URL = "https://download.pytorch.org/models"
+from mis.encoders.trunks import trunk_path
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +82,7 @@ def load(variant: str, weights: Path | None = None, device: str = "cpu") -> Lpip
     DataContractError
         The file is broken or of another network.
     """
-    path = _trunk_path(variant, weights)
+    path = trunk_path(variant, weights, f"lpips-{variant}")
     if find_spec("lpips") is None:
         raise MissingExtraError(
             f"The encoder 'lpips-{variant}' needs the package 'lpips'."
@@ -124,27 +116,6 @@ def load(variant: str, weights: Path | None = None, device: str = "cpu") -> Lpip
             ),
         },
     )
-
-
-def _trunk_path(variant: str, weights: Path | None) -> Path:
-    network, name = TRUNKS[variant]
-    if weights is None:
-        weights = Path(torch.hub.get_dir()) / "checkpoints"
-    if str(weights) == "download":
-        path = Path(torch.hub.get_dir()) / "checkpoints" / name
-        if not path.is_file():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            torch.hub.download_url_to_file(f"{_URL}/{name}", str(path))
-        return path
-    path = weights.expanduser()
-    path = path if path.suffix in {".pth", ".pt", ".safetensors"} else path / name
-    if not path.is_file():
-        raise MissingExtraError(
-            f"{path} is not there; the encoder 'lpips-{variant}' needs torchvision's"
-            f" weights of {network} ({_URL}/{name}). Name the file or its folder with"
-            " --weights, or fetch it with --weights download."
-        )
-    return path
 
 
 def _renamed(state: Mapping[str, Tensor], trunk: Any) -> dict[str, Tensor]:

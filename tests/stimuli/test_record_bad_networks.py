@@ -239,6 +239,11 @@ def test_tokens_have_sparsity_and_no_contrast(images):
     assert table["local_contrast"].isna().all()
 
 
+def test_a_layer_without_maps_has_no_statistics_of_maps(images):
+    table = recorded(images, load_network(TOY), "head", map_statistics=True).statistics
+    assert table[["map_sparsity", "local_contrast"]].isna().all(axis=None)
+
+
 def test_the_command_records_networks_into_a_folder_each(images, tmp_path, capsys):
     options = [
         "--images",
