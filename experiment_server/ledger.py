@@ -1,9 +1,10 @@
 """The ledger of slots: who holds which, until when, and which is free."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import cast
 
-from sqlalchemy import Table, select, update
+from sqlalchemy import Table, bindparam, select, update
 from sqlalchemy.orm import Session
 
 from data.studies import Study
@@ -13,9 +14,11 @@ from experiment_server.refusals import Refusal
 from experiment_server.tables import SessionRecord, StudyRecord
 
 _SESSION = cast(Table, SessionRecord.__table__)
-_TAKEN = select(_SESSION.c.slot, _SESSION.c.holds_slot).where(
-    _SESSION.c.holds_slot | ((_SESSION.c.status == "active") & ~_SESSION.c.test_run)
-)
+_IS_ACTIVE = _SESSION.c.status == "active"
+_HAS_EXPIRED = _IS_ACTIVE & (_SESSION.c.lease_until <= bindparam("now"))
+_TAKEN = select(
+    _SESSION.c.slot, _SESSION.c.holds_slot, _HAS_EXPIRED.label("has_expired")
+).where(_SESSION.c.holds_slot | (_IS_ACTIVE & ~_SESSION.c.test_run))
 """Slots that are held, and those whose people may still come back."""
 
 
@@ -47,11 +50,8 @@ def end_expired(db: Session, study: Study, now: datetime) -> None:
     values: dict[str, object] = {"holds_slot": False}
     if study.config.after_lease == "end":
         values |= {"status": "timed_out", "screen": "timed_out", "finished_at": now}
-    db.connection().execute(
-        update(_SESSION)
-        .where(_SESSION.c.status == "active", _SESSION.c.lease_until <= now)
-        .values(values)
-    )
+    ended = update(_SESSION).where(_HAS_EXPIRED).values(values)
+    db.connection().execute(ended, {"now": now})
 
 
 def regain_slot(
@@ -78,25 +78,38 @@ def regain_slot(
     return True
 
 
-def free_slot(db: Session, study: Study) -> int:
-    """Return the free slot that comes first in the study's seeded order.
+def slot_order(study: Study) -> list[int]:
+    """Return the study's slots in its seeded order."""
+    rng = session_rng(study, None, "slots")
+    order: list[int] = rng.permutation(len(study.slots)).tolist()
+    return order
+
+
+def free_slot(db: Session, study: Study, now: datetime, order: Sequence[int]) -> int:
+    """Return the first free slot, after ending the sessions whose lease has run out.
 
     Call it under :func:`lock_ledger`. Every slot is for one valid session, so the
     least filled ones are those that no complete or active session holds.
+
+    Parameters
+    ----------
+    order : sequence of int
+        :func:`slot_order`; made before, since others wait for the lock.
 
     Raises
     ------
     Refusal
         All slots are held.
     """
-    slots_of: dict[bool, set[int]] = {True: set(), False: set()}
-    for slot, is_held in db.connection().execute(_TAKEN):
-        slots_of[is_held].add(slot)
-    order = session_rng(study, None, "slots").permutation(len(study.slots))
-    free = [slot for slot in order.tolist() if slot not in slots_of[True]]
+    taken = db.connection().execute(_TAKEN, {"now": now}).all()
+    if any(one.has_expired for one in taken):
+        end_expired(db, study, now)
+        taken = db.connection().execute(_TAKEN, {"now": now}).all()
+    held = {slot for slot, is_held, _ in taken if is_held}
+    awaited = {slot for slot, is_held, _ in taken if not is_held}
+    free = [slot for slot in order if slot not in held]
     # Who may still come back gets their slot again as long as there are others.
-    not_awaited = [slot for slot in free if slot not in slots_of[False]]
-    for slot in (not_awaited or free)[:1]:
+    for slot in ([slot for slot in free if slot not in awaited] or free)[:1]:
         return slot
     raise Refusal(
         "study-full",

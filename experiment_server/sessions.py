@@ -9,20 +9,20 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import uuid4
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, Select, bindparam, select
 from sqlalchemy.orm import Session
 
 from data.exclusion import ExclusionCriteria
 from data.studies import Study
 from experiment_server.database import Database
 from experiment_server.ledger import (
-    end_expired,
     free_slot,
     has_expired,
     lease_end,
     lock_ledger,
     move,
     regain_slot,
+    slot_order,
 )
 from experiment_server.messages import Join, Resume, Window
 from experiment_server.presentations import image_name, session_rng
@@ -90,17 +90,18 @@ def join(host: Host, db: Session, request: Join) -> tuple[SessionRecord, str, bo
             "This server takes no test runs; start it with --test-run-allowed.",
         )
     now = host.now()
-    study_record = lock_ledger(db)
-    end_expired(db, host.study, now)
     key = hash_of(request.join_key)
-    begun = _session_of_key(db, study_record, request, key)
+    newcomer = _newcomer(db, request, key, now)
+    if newcomer is not None:
+        record = _new_session(host, db, request, newcomer, now)
+        return record, _new_token(db, record, join_sha256=key), True
+    study = lock_ledger(db)
+    begun = _session_of_key(db, study, request, key)
     if begun is not None:
         _goes_on(host, db, begun)
         return begun, new_visit(db, begun, request.window, now, join_sha256=key), False
-    participant = _participant(db, study_record, request, now)
-    own = []
-    if request.participant is not None:
-        own = _sessions_of(db, participant, test_run=request.test_run)
+    participant = db.scalars(_named(study, request)).one()
+    own = _sessions_of(db, participant, test_run=request.test_run)
     last = own[-1] if own else None
     if last is not None and not _may_start_again(host, last):
         _goes_on(host, db, last)
@@ -108,6 +109,45 @@ def join(host: Host, db: Session, request: Join) -> tuple[SessionRecord, str, bo
     record = _new_session(host, db, request, participant, now)
     record.multi_participation = bool(own)
     return record, _new_token(db, record, join_sha256=key), True
+
+
+def _newcomer(
+    db: Session, request: Join, key: str, now: datetime
+) -> ParticipantRecord | None:
+    """Store who was never here, before the ledger is locked; None for others.
+
+    Of two requests that bring the same key or person at once, the database lets one
+    through.
+    """
+    if db.connection().execute(_OF_JOIN_KEY, {"key": key}).first() is not None:
+        return None
+    if request.participant is None:
+        record = ParticipantRecord(pseudonym=secrets.token_hex(32), created_at=now)
+        db.add(record)
+        db.flush()
+        return record
+    study = db.scalars(select(StudyRecord)).one()
+    if db.scalar(_named(study, request)) is not None:
+        return None
+    pseudonym = pseudonym_of(study.secret, request.recruiter, request.participant)
+    record = ParticipantRecord(pseudonym=pseudonym, created_at=now)
+    db.add(record)
+    db.flush()
+    db.add(
+        IdentityRecord(
+            participant_id=record.id,
+            recruiter=request.recruiter,
+            external_id=request.participant,
+        )
+    )
+    db.flush()
+    return record
+
+
+def _named(study: StudyRecord, request: Join) -> Select[ParticipantRecord]:
+    assert request.participant is not None
+    pseudonym = pseudonym_of(study.secret, request.recruiter, request.participant)
+    return select(ParticipantRecord).filter_by(pseudonym=pseudonym)
 
 
 def _session_of_key(
@@ -182,33 +222,6 @@ def _may_start_again(host: Host, last: SessionRecord) -> bool:
     return host.settings.repeats_allowed and last.screen == "end"
 
 
-def _participant(
-    db: Session, study: StudyRecord, request: Join, now: datetime
-) -> ParticipantRecord:
-    if request.participant is None:
-        record = ParticipantRecord(pseudonym=secrets.token_hex(32), created_at=now)
-        db.add(record)
-        db.flush()
-        return record
-    pseudonym = pseudonym_of(study.secret, request.recruiter, request.participant)
-    known = db.scalar(
-        select(ParticipantRecord).where(ParticipantRecord.pseudonym == pseudonym)
-    )
-    if known is not None:
-        return known
-    record = ParticipantRecord(pseudonym=pseudonym, created_at=now)
-    db.add(record)
-    db.flush()
-    db.add(
-        IdentityRecord(
-            participant_id=record.id,
-            recruiter=request.recruiter,
-            external_id=request.participant,
-        )
-    )
-    return record
-
-
 def pseudonym_of(secret: bytes, recruiter: str, external_id: str) -> str:
     """Return a name that only who has the study's secret can link to a person."""
     message = f"{recruiter}\0{external_id}".encode()
@@ -238,6 +251,8 @@ def _new_session(
     now: datetime,
 ) -> SessionRecord:
     study = host.study
+    order = slot_order(study)
+    is_seeded = host.settings.draw_seed is not None
     record = SessionRecord(
         session_id=uuid4().hex,
         participant_id=participant.id,
@@ -250,14 +265,19 @@ def _new_session(
         simulated=request.observer is not None,
         observer=request.observer,
         example_image=image_name(),
+        visit=1,
+        draw_key=None if is_seeded else host.settings.draw_key(),
     )
-    if not request.test_run:
-        record.slot, record.holds_slot = free_slot(db, study), True
     keep_window(record, request.window)
+    lock_ledger(db)
+    if not request.test_run:
+        record.slot, record.holds_slot = free_slot(db, study, now, order), True
     db.add(record)
-    db.flush()
-    record.draw_key = host.settings.draw_key(record.number)
+    if is_seeded:
+        db.flush()
+        record.draw_key = host.settings.draw_key(record.number)
     if request.test_run:
+        db.flush()
         rng = session_rng(study, record, "test run")
         record.slot = int(rng.integers(len(study.slots)))
     return record

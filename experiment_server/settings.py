@@ -47,8 +47,14 @@ class ServerSettings:
     busy_timeout_s: float = 5.0
     clock: Callable[[], datetime] = field(default=utc_now, repr=False)
 
-    def draw_key(self, number: int) -> str:
-        """Return a key for what is drawn for the session with this number."""
+    def draw_key(self, number: int = 0) -> str:
+        """Return a key for what is drawn for a session.
+
+        Parameters
+        ----------
+        number : int
+            The session's; counts only where there is a ``draw_seed``.
+        """
         if self.draw_seed is None:
             return secrets.token_hex(16)
         return bytes_hash(f"{self.draw_seed}/{number}".encode())[:32]

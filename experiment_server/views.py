@@ -6,7 +6,7 @@ from typing import Any
 from flask import Response, current_app, request
 from flask_openapi3.blueprint import APIBlueprint
 from pydantic import BaseModel
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from data.errors import ProjectError
@@ -107,6 +107,15 @@ def get_study() -> _Json:
 def post_session(body: messages.Join) -> _Json:
     """Start a session (201), or go on with the participant's own (200)."""
     _judge()
+    try:
+        return _joined(body)
+    except IntegrityError:
+        # The same request, or person, came twice at once: this one goes on with what
+        # the other has begun.
+        return _joined(body)
+
+
+def _joined(body: messages.Join) -> _Json:
     with host().database.write() as db:
         record, token, is_new = join(host(), db, body)
         reply = messages.JoinReply(token=token, state=_state(db, record))

@@ -46,6 +46,7 @@ SETTINGS: dict[str, Any] = {
     "n_obvious_practice": 1,
     "n_less_obvious_practice": 0,
     "max_practice_rounds": 60,
+    "break_every": 20,
     "feedback": "none",
     "lease_minutes": 600,
 }
