@@ -196,9 +196,7 @@ class LayerStream:
             n = min(BLOCK - self._n_waiting, len(values) - done)
             here = slice(self._n_waiting, self._n_waiting + n)
             self._waiting[here] = values[done : done + n]
-            self._maps_waiting[here] = (
-                np.nan if maps is None else maps[done : done + n]
-            )
+            self._maps_waiting[here] = np.nan if maps is None else maps[done : done + n]
             self._n_waiting += n
             done += n
             if self._n_waiting == BLOCK:
