@@ -129,7 +129,7 @@ page-memory: setup
 
 .PHONY: load
 
-# Sessions at human pace on both databases, beside a bare floor: about 20 minutes.
+# Sessions at human pace on both databases, beside a bare floor: about half an hour.
 load: setup
 	.venv/bin/python -m benchmarks.load --out artifacts/load.json
 

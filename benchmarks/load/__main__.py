@@ -7,7 +7,7 @@ row with full sync and sends an image of the same size:
 
     python -m benchmarks.load [--sessions 100,300,1000] [--out artifacts/load.json]
 
-Clients, server and database share this machine. About twenty minutes.
+Clients, server and database share this machine. About half an hour.
 """
 
 import argparse
@@ -323,7 +323,10 @@ def build_parser() -> argparse.ArgumentParser:
         "--databases", type=_names, default=["sqlite", "postgres"], help="or one"
     )
     parser.add_argument(
-        "--starts-per-s", type=float, default=25.0, help="sessions that begin"
+        "--starts-per-s",
+        type=float,
+        default=10.0,
+        help="sessions that begin; all are there at once when it is measured",
     )
     parser.add_argument(
         "--settle", type=float, default=20.0, help="seconds before it is measured"
