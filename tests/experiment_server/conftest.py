@@ -1,6 +1,7 @@
 """A toy study, an empty database of either kind, and participants."""
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 
@@ -78,24 +79,25 @@ def clock():
 
 
 @pytest.fixture
-def serve(toy_folder, database_url, clock):
-    """Serve the toy study, or another one, with the test's clock."""
+def serve_from(toy_folder, clock):
+    """Serve the toy study, or another one, from a database, with the test's clock."""
     opened = []
 
-    def start(study=None, **settings):
+    def start(url, study=None, **settings):
         settings = {"criteria": CRITERIA["none"], "clock": clock} | settings
-        opened.append(
-            Served(
-                study or read_study(toy_folder),
-                database_url,
-                ServerSettings(**settings),
-            )
-        )
+        study = study or read_study(toy_folder)
+        opened.append(Served(study, url, ServerSettings(**settings)))
         return opened[-1]
 
     yield start
     for served in opened:
         served.database.close()
+
+
+@pytest.fixture
+def serve(serve_from, database_url):
+    """Serve as ``serve_from`` does, from an empty database of either kind."""
+    return partial(serve_from, database_url)
 
 
 @pytest.fixture

@@ -5,33 +5,15 @@ from uuid import UUID
 import pytest
 from pandas.testing import assert_frame_equal
 
-from data.studies import read_study
 from experiment_server import block_answers, sessions, views
 from experiment_server.rows import n_answers, response_table, session_table
-from experiment_server.settings import ServerSettings
-from tests.experiment_server.conftest import Served
 
 pytestmark = pytest.mark.postgres
 
 
 @pytest.fixture
-def on(toy_folder, clock):
-    """Serve the toy study from a database, with draws that come again."""
-    opened = []
-
-    def start(url):
-        settings = ServerSettings(clock=clock, draw_seed=5)
-        opened.append(Served(read_study(toy_folder), url, settings))
-        return opened[-1]
-
-    yield start
-    for served in opened:
-        served.database.close()
-
-
-@pytest.fixture
-def one(on, postgres_url):
-    served = on(postgres_url)
+def one(serve_from, postgres_url):
+    served = serve_from(postgres_url)
     return served, served.participant().walk_to("trial", practice=False)
 
 
@@ -70,11 +52,11 @@ def without_ids(table):
 
 
 def test_a_session_is_told_and_stored_the_same_as_by_the_locked_way(
-    on, postgres_url, sqlite_url, monkeypatch
+    serve_from, postgres_url, sqlite_url, monkeypatch
 ):
     # The places of an image's cells follow from it.
     monkeypatch.setattr(sessions, "uuid4", lambda: UUID(int=7))
-    told, responses, session = walked(on(sqlite_url))
+    told, responses, session = walked(serve_from(sqlite_url, draw_seed=5))
     locked = []
     original = views.record_answer
 
@@ -83,7 +65,9 @@ def test_a_session_is_told_and_stored_the_same_as_by_the_locked_way(
         return original(db, study, record, *given, **more)
 
     monkeypatch.setattr(views, "record_answer", record_answer)
-    told_at_once, at_once, session_at_once = walked(on(postgres_url))
+    told_at_once, at_once, session_at_once = walked(
+        serve_from(postgres_url, draw_seed=5)
+    )
     n_practice = sum(responses["kind"] == "practice")
     assert len(locked) == n_practice < len(responses)
     assert told_at_once == told

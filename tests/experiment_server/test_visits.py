@@ -5,6 +5,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import func, select
 
+from experiment_server import sessions
 from experiment_server.rows import n_answers, response_table, session_table
 from experiment_server.steps import MAX_INTERACTIONS
 from experiment_server.tables import InteractionRecord, SessionRecord, TokenRecord
@@ -374,3 +375,37 @@ def test_images_may_be_loaded_ahead_across_a_break(served):
     assert state["ahead"][0] == state["trial"]["image"]
     for url in state["ahead"]:
         assert one.client.get(url).status_code == 200
+
+
+def on_call(monkeypatch, name, number, do):
+    """Do something at one call of a function of joining, before it goes on."""
+    original, calls = getattr(sessions, name), []
+
+    def called(*given):
+        calls.append(name)
+        if len(calls) == number:
+            do()
+        return original(*given)
+
+    monkeypatch.setattr(sessions, name, called)
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize(
+    ("body", "name", "number"),
+    [
+        # Before its session is stored, and before the person is.
+        ({"join_key": str(uuid4())}, "image_name", 1),
+        ({"participant": "p-1"}, "pseudonym_of", 2),
+    ],
+)
+def test_who_joins_twice_at_the_same_moment_has_one_session(
+    serve_from, postgres_url, monkeypatch, body, name, number
+):
+    served = serve_from(postgres_url)
+    twin, one = (served.participant(join=False) for _ in range(2))
+    on_call(monkeypatch, name, number, lambda: twin.join(**body))
+    assert one.join(**body).status_code == 200
+    assert one.screen == twin.screen == "consent"
+    with served.database.read() as db:
+        assert len(session_table(db, served.study)) == 1
