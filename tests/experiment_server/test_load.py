@@ -12,7 +12,8 @@ from benchmarks.load.measure import latencies, n_lost, quantiles
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
     out = tmp_path_factory.mktemp("load") / "load.json"
-    options = ["--sessions", "5", "--seconds", "5", "--ramp-to", "0"]
+    options = ["--sessions", "5", "--seconds", "5", "--ramp-to", "6"]
+    options += ["--ramp-step", "2"]
     options += ["--memory-sessions", "0", "--databases", "sqlite"]
     assert main([*options, "--out", str(out)]) == 0
     return json.loads(out.read_text())
