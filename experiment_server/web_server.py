@@ -35,7 +35,7 @@ def listening_socket(host: str, port: int) -> socket.socket:
 
 
 WORKERS = 2
-"""Processes to serve with: one is full with some six hundred people."""
+"""Processes to serve with; each takes about a core when it is full."""
 
 THREADS = 8
 """Of each process; more than the cores can use, since who has a slow line holds one
