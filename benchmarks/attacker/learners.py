@@ -17,8 +17,13 @@ from threadpoolctl import threadpool_limits
 
 N_FOLDS = 5
 N_RESAMPLES = 4000
-N_ERRORS = 3.5
+N_ERRORS = 4
 """Above chance to be called a leak: dozens of channels are tried by two learners."""
+
+LEARNED_FROM_EACH_OTHER = np.sqrt(2)
+"""How much less sure a cross-validated accuracy is than as many coins. What two folds
+share by accident helps both, the one to be guessed from the other and the other way
+round: every pair of trials counts twice."""
 
 CHANCE = 0.5
 
@@ -34,7 +39,7 @@ class Guess:
     low, high : float
         95% interval; sessions, or trials where that is wider, are resampled.
     is_leak : bool
-        Whether the accuracy is above chance by 3.5 standard errors.
+        Whether the accuracy is above chance by 4 standard errors.
     learner : str
     n_trials, n_clues : int
     """
@@ -129,10 +134,11 @@ def _judged(
     accuracy = float(np.mean([hit[answer].mean(), hit[~answer].mean()]))
     resampled = [_resampled(hit, answer, own, seed) for own in clusters]
     widest = max(resampled, key=lambda values: float(values.std()))
-    low, high = np.quantile(widest, [0.025, 0.975])
+    away = (widest - accuracy) * LEARNED_FROM_EACH_OTHER
+    low, high = np.clip(accuracy + np.quantile(away, [0.025, 0.975]), 0, 1)
     # Few clusters that happen to agree look surer than coins can be.
     coin = 0.25 * np.sqrt(1 / answer.sum() + 1 / (~answer).sum())
-    error = max(float(widest.std()), float(coin))
+    error = max(float(away.std()), float(coin * LEARNED_FROM_EACH_OTHER))
     return Guess(
         accuracy=accuracy,
         low=float(low),

@@ -41,9 +41,11 @@ class PooledFeatures:
     def prepared(self, images: Sequence[Image.Image]) -> Tensor:
         """Return (n, 3, side, side) images in the network's own range."""
         resized = [self.resized(image) for image in images]
+        # By NumPy and in place: torch would wait for cores that decode the next images.
+        values = np.subtract(pixels(resized), 127, dtype=np.float32)
+        values /= 128
         # The permuted batch is channels last in memory, twice as fast here.
-        batch = torch.from_numpy(pixels(resized)).permute(0, 3, 1, 2)
-        return (batch.to(self.device).float() - 127) / 128
+        return torch.from_numpy(values).permute(0, 3, 1, 2).to(self.device)
 
     def embed(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
         """Map display images to (n, 1280) unit-norm features."""
