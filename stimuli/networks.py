@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 
 from data.errors import DataContractError, MissingExtraError
@@ -153,14 +154,21 @@ def layer_names(module: torch.nn.Module) -> tuple[str, ...]:
 
 def imagenet_preprocess(image: Image.Image) -> torch.Tensor:
     """Return the display crop in [0, 1], scaled by ImageNet's mean and deviation."""
-    pixels = _pixels(display_crop(image)) / 255
-    mean = torch.tensor(_IMAGENET_MEAN).reshape(3, 1, 1)
-    return (pixels - mean) / torch.tensor(_IMAGENET_SD).reshape(3, 1, 1)
+    pixels = _pixels(display_crop(image))
+    pixels /= 255
+    pixels -= np.array(_IMAGENET_MEAN, dtype=np.float32).reshape(3, 1, 1)
+    pixels /= np.array(_IMAGENET_SD, dtype=np.float32).reshape(3, 1, 1)
+    return torch.from_numpy(pixels)
 
 
-def _pixels(image: Image.Image) -> torch.Tensor:
+def _pixels(image: Image.Image) -> NDArray[np.float32]:
+    """Return (3, height, width) values in [0, 255].
+
+    Of NumPy, since images are prepared in threads: torch's operations would each ask
+    for all cores, which the network has.
+    """
     array = np.array(image.convert("RGB"), dtype=np.float32)
-    return torch.from_numpy(array.transpose(2, 0, 1).copy())
+    return np.ascontiguousarray(array.transpose(2, 0, 1))
 
 
 def _package_config(network: str, weights: str) -> dict[str, Any]:
@@ -201,7 +209,10 @@ def _efficientnet_lite(network: str) -> tuple[torch.nn.Module, Preprocess]:
         box = (left, top, left + crop, top + crop)
         size = (side, side)
         square = image.resize(size, Image.Resampling.BICUBIC, box=box)
-        return (_pixels(square) - 127) / 128
+        pixels = _pixels(square)
+        pixels -= 127
+        pixels /= 128
+        return torch.from_numpy(pixels)
 
     return module, preprocess
 
