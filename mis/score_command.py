@@ -391,7 +391,7 @@ def _score_again(arguments: argparse.Namespace) -> int:
 def _scale_again(arguments: argparse.Namespace, before: Header) -> Scale:
     """Return the scale that is asked for, or that of the scores before."""
     if arguments.tau is not None:
-        return given_scale(arguments.tau)
+        return given_scale(arguments.tau, encoder=before.config.get("encoder"))
     config = before.config
     if config.get("tau") is None:
         raise DataContractError(
@@ -423,7 +423,7 @@ def _header(
         tau, source = default_tau(arguments.encoder, encoder)
         scale = Scale(tau=tau, source=source)
     else:
-        scale = given_scale(arguments.tau)
+        scale = given_scale(arguments.tau, encoder=arguments.encoder)
     made_from = {"tasks": tasks_hash, "images": image_set.fingerprint}
     if "recording" in METHODS[arguments.method].needs:
         made_from["recording"] = folder_hash(arguments.recording)

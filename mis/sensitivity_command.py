@@ -29,7 +29,7 @@ from mis.inputs import (
 from mis.score import probabilities
 from mis.sensitivity_figures import draw
 from mis.sensitivity_setting import Analysis, Margins, MarginsOf, Setting, reference
-from mis.tau_file import given_tau
+from mis.tau_file import given_scale
 
 _MOST_ROWS = 40  # of a table on the page; the CSV has all
 
@@ -114,7 +114,7 @@ def sensitivity(arguments: argparse.Namespace) -> int:
     first = arguments.encoder[0]
     tau = observers[first][1]
     if arguments.tau is not None:
-        tau, _ = given_tau(arguments.tau)
+        tau = given_scale(arguments.tau, encoder=first).tau
     probabilities(np.zeros(1), tau=tau)
     setting = reference(
         recording,

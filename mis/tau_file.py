@@ -39,13 +39,20 @@ class Scale:
         return {"tau": self.tau, "tau_source": self.source, **more}
 
 
-def given_scale(text: str) -> Scale:
+def given_scale(text: str, *, encoder: str | None) -> Scale:
     """Return a scale from a number, which is tau, or from a file of a fit.
+
+    Parameters
+    ----------
+    encoder : str or None
+        Name of the encoder whose margins are to be scaled: tau is in units of its
+        similarity. None where it is not known.
 
     Raises
     ------
     DataContractError
-        It is neither, or the fit found no tau, or a slope that is not above 0.
+        It is neither; the fit is of another encoder, or found no tau, or a slope that
+        is not above 0.
     """
     try:
         return Scale(tau=float(text), source="given")
@@ -58,6 +65,13 @@ def given_scale(text: str) -> Scale:
             " fit' wrote. Check the path."
         )
     header, own = read_header(path, format="fit", versions=(1,))
+    fitted_to = header.config.get("encoder")
+    if None not in (encoder, fitted_to) and encoder != fitted_to:
+        raise DataContractError(
+            f"{path} was fitted to margins of the encoder {fitted_to!r}; these are of"
+            f" {encoder!r}, and tau is in units of an encoder's similarity. Fit to"
+            " scores of this encoder, or give the number itself if you mean it."
+        )
     if own.get("tau") is None:
         raise DataContractError(
             f"{path} holds no tau: {own.get('note')}. Give a number, or fit to more"
@@ -79,9 +93,3 @@ def given_scale(text: str) -> Scale:
         ),
         fitted=True,
     )
-
-
-def given_tau(text: str) -> tuple[float, str]:
-    """Return the tau of :func:`given_scale`, and what it rests on."""
-    scale = given_scale(text)
-    return scale.tau, scale.source

@@ -188,6 +188,18 @@ def test_a_fit_with_a_slope_that_is_not_above_zero_is_refused(study, capsys):
     assert "a slope must be above 0" in capsys.readouterr().err
 
 
+def test_a_fit_to_another_encoder_is_refused(study, capsys):
+    assert fitted(study) == 0
+    fit = json.loads((study / "fit.json").read_text())
+    fit["config"]["encoder"] = "other"
+    (study / "fit.json").write_text(json.dumps(fit))
+    options = ["--margins", str(study / "scores"), "--tau", str(study / "fit.json")]
+    assert score_main([*options, "--out", str(study / "again")]) == 2
+    told = capsys.readouterr().err
+    assert "the encoder 'other'; these are of 'toy'" in " ".join(told.split())
+    assert not (study / "again").exists()
+
+
 def test_the_same_seed_gives_the_same_fit(study):
     assert fitted(study) == 0
     first = (study / "fit.json").read_bytes()
