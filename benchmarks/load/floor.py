@@ -9,6 +9,7 @@ import sqlite3
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -39,16 +40,20 @@ class Statement(Protocol):
 COLUMNS = tuple(AnswerRecord.__table__.columns.keys())
 
 
-def create_floor(url: str, image: Path) -> Flask:
-    """Build the application; tables are made where there are none."""
-    connect = _connector(url)
-    mark = "?" if url.startswith("sqlite") else "%s"
+def make_tables(url: str) -> None:
+    """Make the floor's two tables, before there are workers to race for it."""
     names = ", ".join(f'"{name}" TEXT' for name in COLUMNS)
     with_key = "PRIMARY KEY (session_id, trial_index)"
-    connection = connect()
-    connection.execute(f"CREATE TABLE IF NOT EXISTS answer ({names}, {with_key})")
-    connection.execute("CREATE TABLE IF NOT EXISTS started (session_id TEXT)")
-    connection.commit()
+    with closing(_connector(url)()) as connection:
+        connection.execute(f"CREATE TABLE IF NOT EXISTS answer ({names}, {with_key})")
+        connection.execute("CREATE TABLE IF NOT EXISTS started (session_id TEXT)")
+        connection.commit()
+
+
+def create_floor(url: str, image: Path) -> Flask:
+    """Build the application over tables that are there."""
+    connect = _connector(url)
+    mark = "?" if url.startswith("sqlite") else "%s"
     marks = ", ".join([mark] * len(COLUMNS))
     insert = f"INSERT INTO answer VALUES ({marks})"
     own = threading.local()
@@ -106,6 +111,7 @@ def main() -> int:
     parser.add_argument("--ready-file", type=Path, required=True)
     arguments = parser.parse_args()
     is_sqlite = arguments.database.startswith("sqlite")
+    make_tables(arguments.database)
     listener = listening_socket("127.0.0.1", 0)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
     WebServer(
