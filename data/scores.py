@@ -79,8 +79,9 @@ class Scores:
     header : Header
         ``config`` holds the encoder and its fingerprint, and ``tau``.
     tasks : DataFrame, optional
-        One row a task: 'task_id', 'unit', 'number', 'margin', 'probability'. None:
-        made of the margins when it is first asked for.
+        One row a task: 'task_id', 'unit', 'number', 'margin', 'probability' (the
+        sigmoid of margin / tau; a fit's slope and offset move a unit's score, not
+        these). None: made of the margins when it is first asked for.
     margins : (n_scored, n_tasks) float32 array, optional
         Of the units that have tasks, in their order; may be memory-mapped.
     task_kind : str

@@ -1,4 +1,4 @@
-"""The file that ``unitscope fit`` writes: a tau, and what it was fitted to."""
+"""How margins become scores: a tau that is given, fitted, or the scores' own."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from data.errors import DataContractError
-from data.formats import read_header
+from data.formats import Header, read_header
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +37,18 @@ class Scale:
         """What a header says of it: slope and offset where a fit named them."""
         more = {"slope": self.slope, "offset": self.offset} if self.fitted else {}
         return {"tau": self.tau, "tau_source": self.source, **more}
+
+
+def scale_of(header: Header) -> Scale:
+    """Return the scale of scores, as their header's ``config`` holds it."""
+    config = header.config
+    return Scale(
+        tau=config["tau"],
+        slope=config.get("slope", 1.0),
+        offset=config.get("offset", 0.0),
+        source=config.get("tau_source", "not told"),
+        fitted="slope" in config,
+    )
 
 
 def given_scale(text: str, *, encoder: str | None) -> Scale:
