@@ -159,15 +159,16 @@ def _from_the_middle(mis: Mapping[UnitId, float]) -> dict[UnitId, float]:
     return {unit: mis[unit] for unit in order}
 
 
-def _surest(own: pd.DataFrame, mis: float) -> int:
+def _surest(own: pd.DataFrame) -> int:
     return int(own["number"].iloc[int(np.argmax(own["probability"].to_numpy()))])
 
 
-def _average(own: pd.DataFrame, mis: float) -> int:
+def _average(own: pd.DataFrame) -> int:
     right = own[own["probability"] > 0.5]
     if right.empty:
-        return _surest(own, mis)
-    distance = (right["probability"] - mis).abs().to_numpy()
+        return _surest(own)
+    # Not the unit's score, which a fitted slope and offset may have moved.
+    distance = (right["probability"] - own["probability"].mean()).abs().to_numpy()
     return int(right["number"].iloc[int(np.argmin(distance))])
 
 
@@ -180,8 +181,8 @@ class _Choice:
 
     def of(
         self,
-        mis: Mapping[UnitId, float],
-        number: Callable[[pd.DataFrame, float], int],
+        units: Iterable[UnitId],
+        number: Callable[[pd.DataFrame], int],
         used: list[Task],
         window: int,
     ) -> Iterator[Task]:
@@ -190,11 +191,11 @@ class _Choice:
         The others of the first ``window`` units come before the units after these.
         """
         seen = [set(task.images) for task in used]
-        units = list(mis)
-        for block in (units[:window], units[window:]):
+        in_order = list(units)
+        for block in (in_order[:window], in_order[window:]):
             skipped = []
             for unit in block:
-                task = self.tasks.task(unit, number(self.scored[str(unit)], mis[unit]))
+                task = self.tasks.task(unit, number(self.scored[str(unit)]))
                 images = set(task.images)
                 most = MOST_SHARED_IMAGES * len(images)
                 if any(len(images & other) > most for other in seen):

@@ -245,6 +245,21 @@ def test_the_surest_task_of_a_practice_unit_is_taken(materials):
     assert {task.number for task in pools.obvious} == {TASKS.n_tasks - 1}
 
 
+def test_an_average_task_stays_one_where_a_fit_moved_the_scores(materials):
+    def instructed(scores):
+        pools = choose_pools(materials.tasks, scores, materials.groups, toy_config())
+        return pools.instructed
+
+    units = materials.scores.units
+    moved = type(materials.scores)(
+        # Who is above 0.6, and in which order, stays.
+        units=units.assign(mis=0.6 + 1.02 * (units["mis"] - 0.6)),
+        tasks=materials.scores.tasks,
+        header=materials.scores.header,
+    )
+    assert instructed(moved) == instructed(materials.scores) != ()
+
+
 def test_a_unit_without_a_score_is_never_practice(materials):
     units = materials.scores.units.copy()
     units.loc[units["mis"] > 0.9, "mis"] = np.nan
