@@ -233,6 +233,7 @@ class StudyReply(Reply):
     title: str
     language: str
     min_window: Position
+    keys: bool = Field(description="whether keys give answers, too")
     test_run_allowed: bool
     n_trials: int
     expected_minutes: float | None

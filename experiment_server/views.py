@@ -86,6 +86,7 @@ def get_study() -> _Json:
             title=config.title,
             language=config.language,
             min_window=config.min_window,
+            keys=config.keys,
             test_run_allowed=host().settings.test_run_allowed,
             n_trials=len(host().study.slots[0]),
             expected_minutes=config.expected_minutes,

@@ -11,9 +11,9 @@ pytestmark = pytest.mark.browser
 SHORT = {
     "n_main_trials": 3,
     "n_catch_trials": 1,
-    "lock_ms": 600,
+    "lock_ms": 1000,
     "feedback_delay_ms": 20,
-    "feedback_ms": 400,
+    "feedback_ms": 800,
 }
 MOMENTS = ["trial", "chosen", "verdict", "continue"]
 ORDER = [
@@ -47,6 +47,7 @@ def test_a_session_has_imis_screens_in_imis_order(browser, tmp_path):
         seen.append((re.sub(r"_\d+$", "", name), look(page)))
     assert [name for name, _ in seen] == ORDER
     at = dict(reversed(seen))
+    assert "a mouse or a touchpad" in at["start"]["stage"]
     assert (at["practice_locked"]["open"], at["practice_locked"]["closed"]) == (0, 6)
     for kind in ("practice", "main"):
         opened = at[f"{kind}_trial"]

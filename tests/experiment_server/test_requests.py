@@ -228,6 +228,7 @@ def test_the_public_part_of_a_study_is_all_that_anyone_may_know(client):
         "title",
         "language",
         "min_window",
+        "keys",
         "test_run_allowed",
         "n_trials",
         "expected_minutes",

@@ -42,7 +42,7 @@ async function start(
   await page(host, {
     title: study.title,
     text: text.filter(Boolean).join("\n\n"),
-    more: [needs(study.min_window)],
+    more: [needs(study)],
     actions: [{ name: "start", text: say("button.start") }],
   });
   try {
@@ -58,8 +58,9 @@ async function start(
 }
 
 /** What somebody needs to take part. */
-function needs([width, height]: [number, number]): HTMLElement {
-  const list = [say("needs.eyes"), say("needs.device"), say("needs.window", { width, height })];
+function needs({ min_window: [width, height], keys }: StudyInfo): HTMLElement {
+  const device = (keys ?? true) ? "needs.device" : "needs.mouse";
+  const list = [say("needs.eyes"), say(device), say("needs.window", { width, height })];
   return element(
     "section",
     { class: "needs", "aria-labelledby": "needs-title" },

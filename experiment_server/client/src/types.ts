@@ -10,6 +10,8 @@ export interface StudyInfo {
   title: string;
   language: string;
   min_window: [number, number];
+  /** Whether keys give answers, too. */
+  keys?: boolean;
   test_run_allowed: boolean;
   n_trials: number;
   expected_minutes?: number | null;
