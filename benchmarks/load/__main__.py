@@ -160,7 +160,7 @@ async def measured_run(
             "starts_per_s": round(n / spread_s, 1),
             **summary(log, since=since, until=until),
             "cpu_share": shares,
-            "server_memory_mb": round(server.memory_mb(), 1),
+            "worker_memory_mb": round(server.memory_mb(), 1),
         }
         if is_last and arguments.ramp_to > n:
             # Looking costs time; the figures above are without it.
@@ -265,7 +265,7 @@ async def memory_run(place: Place, arguments: argparse.Namespace) -> dict[str, A
         lost = n_lost(url, log)
     return {
         "database": place.database,
-        "memory_mb_after_sessions": memory_mb,
+        "worker_memory_mb_after_sessions": memory_mb,
         "requests": len(log.requests),
         "lost": lost,
         "refused": len(log.refused),

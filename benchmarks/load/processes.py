@@ -43,12 +43,13 @@ class Server:
         return _cpu_s(self.database) if self.database else 0.0
 
     def memory_mb(self) -> float:
-        """Return the memory of all its processes in MB; what they share counts once."""
-        total = 0
-        for one in _tree(self.root):
-            found = one.memory_full_info()
-            total += getattr(found, "pss", found.rss)
-        return total / 1e6
+        """Return the resident memory of its largest worker in MB.
+
+        Not a sum in which shared memory counts once: that grows while pages that the
+        workers have from their parent become their own, though nothing is added.
+        """
+        workers = self.root.children(recursive=True) or [self.root]
+        return float(max(one.memory_info().rss for one in workers)) / 1e6
 
 
 def _tree(root: psutil.Process) -> list[psutil.Process]:
