@@ -275,6 +275,6 @@ def _margins_from_pairs(
     def similarity(
         first: NDArray[np.integer], second: NDArray[np.integer]
     ) -> NDArray[np.float32]:
-        return compared(encoder, (matrix, rows[first]), (matrix, rows[second]))
+        return compared(encoder, ([matrix], rows[first]), ([matrix], rows[second]))
 
     return task_margins_from_pairs(similarity, tasks.queries, tasks.explanations)

@@ -112,7 +112,7 @@ def test_pairs_are_the_same_to_the_last_bit_whatever_the_memory(tasks, image_set
         n_blocks = -(-len(fresh.used) // fresh.block_size)
         assert n_blocks > 1
         assert fresh.n_embedded <= n_blocks * len(fresh.used)
-        held = sum(one.nbytes for one in fresh._blocks.values())
+        held = sum(one.nbytes for block in fresh._blocks.values() for one in block)
         assert held <= max(memory, 2 * 4 * 4 * 64)
 
 
