@@ -37,7 +37,9 @@ class Guess:
     accuracy : float
         Mean of the shares of both classes, in [0, 1]; 0.5 is chance.
     low, high : float
-        95% interval; sessions, or trials where that is wider, are resampled.
+        95% interval; what is resampled is sessions, groups or single trials,
+        whichever gives the widest: a few sessions that happen to agree look surer than
+        as many coins can be.
     is_leak : bool
         Whether the accuracy is above chance by 4 standard errors.
     learner : str
@@ -81,8 +83,9 @@ def guess(
         session, as the code of a picture, tells no more when it is seen again.
     seed : int
     """
+    clusters = (groups, sessions, np.arange(len(answer)))
     found = [
-        _judged(name, predicted, answer, (groups, sessions), clues.shape[1], seed)
+        _judged(name, predicted, answer, clusters, clues.shape[1], seed)
         for name, predicted in _predictions(clues, answer, groups, seed)
     ]
     return max(found, key=lambda one: one.accuracy)
@@ -136,14 +139,11 @@ def _judged(
     widest = max(resampled, key=lambda values: float(values.std()))
     away = (widest - accuracy) * LEARNED_FROM_EACH_OTHER
     low, high = np.clip(accuracy + np.quantile(away, [0.025, 0.975]), 0, 1)
-    # Few clusters that happen to agree look surer than coins can be.
-    coin = 0.25 * np.sqrt(1 / answer.sum() + 1 / (~answer).sum())
-    error = max(float(away.std()), float(coin * LEARNED_FROM_EACH_OTHER))
     return Guess(
         accuracy=accuracy,
         low=float(low),
         high=float(high),
-        is_leak=accuracy > CHANCE + N_ERRORS * error,
+        is_leak=accuracy > CHANCE + N_ERRORS * float(away.std()),
         learner=learner,
         n_trials=len(answer),
         n_clues=n_clues,
