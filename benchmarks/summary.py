@@ -63,7 +63,7 @@ def _share(encoder: str) -> tuple[Callable[[Found], float], Callable[[Found], st
     def reason(found: Found) -> str:
         rest = row(found)["seconds"] - row(found)["seconds_in_network"]
         return (
-            f"{rest:.2f} s: first images decoded, rows of features copied"
+            f"{rest:.2f} s: first images decoded, pairs put in order"
             f" (load {found['load'][0]:.1f})"
         )
 
