@@ -341,7 +341,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--ramp-to", type=int, default=3000, help="most sessions; 0 for no ramp"
     )
-    parser.add_argument("--ramp-step", type=int, default=200)
+    parser.add_argument("--ramp-step", type=int, default=100)
     parser.add_argument(
         "--memory-sessions", type=int, default=2000, help="0 for no look at memory"
     )
