@@ -22,6 +22,7 @@ from mis.score import probabilities
 from mis.score_again import score_again
 from mis.score_options import build_parser, check_arguments
 from mis.scorers import (
+    ScoreInputs,
     from_recording,
     method_config,
     recorded_images,
@@ -80,7 +81,15 @@ def score(arguments: argparse.Namespace) -> int:
         dtype="float16" if arguments.half else "float32",
         memory=int(arguments.memory * 1e9),
     )
-    scored = scorer(arguments, tasks, stored, used, encoder, header, recording)
+    inputs = ScoreInputs(
+        tasks=tasks,
+        encoder=encoder,
+        stored=stored,
+        used=used,
+        recording=recording,
+        header=header,
+    )
+    scored = scorer(arguments, inputs)
     return _written(arguments.out, _followed(map(scored, parts), tasks.n_units))
 
 

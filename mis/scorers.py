@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -24,31 +25,39 @@ from mis.score import score_units, unit_table
 from mis.tau_file import scale_of
 
 
-def scorer(
-    arguments: argparse.Namespace,
-    tasks: StoredTasks,
-    stored: StoredFeatures | FreshPairs,
-    used: NDArray[np.integer],
-    encoder: ImageEncoder,
-    header: Header,
-    recording: Recording | None,
-) -> Callable[[TaskSet], Scores]:
-    """Return the function that scores a part of the tasks by comparing images.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ScoreInputs:
+    """What the tasks are scored by.
 
-    Parameters
+    Attributes
     ----------
-    arguments : Namespace
-        Of ``unitscope score``.
+    tasks : StoredTasks
+    encoder : ImageEncoder
     stored : StoredFeatures or FreshPairs
         Features of the images that the tasks and the recording name.
     used : (n_used,) int array
         Sorted indices of the images that the tasks name.
     recording : Recording or None
         Where the method needs it.
+    header : Header
+        Of the scores.
     """
-    method = arguments.method
+
+    tasks: StoredTasks
+    encoder: ImageEncoder
+    stored: StoredFeatures | FreshPairs = field(repr=False)
+    used: NDArray[np.integer] = field(repr=False)
+    recording: Recording | None
+    header: Header
+
+
+def scorer(
+    arguments: argparse.Namespace, inputs: ScoreInputs
+) -> Callable[[TaskSet], Scores]:
+    """Return the function that scores a part of the tasks by comparing images."""
+    method, stored, recording = arguments.method, inputs.stored, inputs.recording
     if METHODS[method].needs == "margins":
-        return _by_margins(arguments, tasks, stored, used, encoder, header)
+        return _by_margins(arguments, inputs)
     assert isinstance(stored, StoredFeatures)  # no pairwise encoder came so far
 
     def scored(part: TaskSet) -> Scores:
@@ -60,27 +69,22 @@ def scorer(
             assert recording is not None  # check_arguments asked for it
             rows = [recording.row(unit) for unit in part.units]
             values = methods.monosemanticity(stored.of, recording, rows)
-        return _method_scores(part, method, values, header)
+        return _method_scores(part, method, values, inputs.header)
 
     return scored
 
 
 def _by_margins(
-    arguments: argparse.Namespace,
-    tasks: StoredTasks,
-    stored: StoredFeatures | FreshPairs,
-    used: NDArray[np.integer],
-    encoder: ImageEncoder,
-    header: Header,
+    arguments: argparse.Namespace, inputs: ScoreInputs
 ) -> Callable[[TaskSet], Scores]:
-    plan = None
-    if by_features(encoder) and isinstance(stored, StoredFeatures):
+    stored, plan = inputs.stored, None
+    if by_features(inputs.encoder) and isinstance(stored, StoredFeatures):
         strategy = None if arguments.strategy == "auto" else arguments.strategy
         plan = margin_plan(
-            tasks.n_units,
-            tasks.config,
+            inputs.tasks.n_units,
+            inputs.tasks.config,
             stored,
-            used,
+            inputs.used,
             memory=int(arguments.memory * 1e9),
             strategy=strategy,
             device=arguments.device,
@@ -88,8 +92,8 @@ def _by_margins(
     if arguments.explain:
         for line in plan.explained() if plan else _explained_pairs(stored):
             say(line)
-    margins = margins_by(stored, encoder, used, plan=plan)
-    scale = scale_of(header)
+    margins = margins_by(stored, inputs.encoder, inputs.used, plan=plan)
+    scale = scale_of(inputs.header)
 
     def scored(part: TaskSet) -> Scores:
         scores = score_units(
@@ -98,7 +102,7 @@ def _by_margins(
             tau=scale.tau,
             slope=scale.slope,
             offset=scale.offset,
-            header=header,
+            header=inputs.header,
         )
         return as_method(scores, arguments.method)
 
