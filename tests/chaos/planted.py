@@ -1,5 +1,6 @@
 """Deliberately broken servers, to show that the invariants find what they are for."""
 
+import inspect
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -34,9 +35,16 @@ def plant(bug: str) -> None:
 
 
 def _replace(owner: Any, name: str, value: Any) -> None:
-    """Set what must be there already: a bug in what has gone is none."""
-    if not hasattr(owner, name):
-        raise AttributeError(f"{owner.__name__} has no {name!r} any more")
+    """Set what must be there already: a bug in what has gone is none.
+
+    Nor is one in a function that is called otherwise by now: that would only fail.
+    """
+    original = getattr(owner, name)
+    if callable(original):
+        needed = inspect.signature(original).parameters.values()
+        by_name = {one.name: ... for one in needed if one.kind is one.KEYWORD_ONLY}
+        in_order = [... for one in needed if one.kind is one.POSITIONAL_OR_KEYWORD]
+        inspect.signature(value).bind(*in_order, **by_name)
     setattr(owner, name, value)
 
 
@@ -267,7 +275,7 @@ def _forgets_the_resume_key() -> None:
 
 
 def _gives_a_slot_twice() -> None:
-    def free_slot(db: Any, study: Any) -> int:
+    def free_slot(db: Any, *given: Any) -> int:
         db.execute(text("DROP INDEX IF EXISTS uq_session_held_slot"))
         return 0
 
@@ -277,8 +285,8 @@ def _gives_a_slot_twice() -> None:
 def _is_full_too_early() -> None:
     original = sessions.free_slot
 
-    def free_slot(db: Any, study: Any) -> int:
-        slot = original(db, study)
+    def free_slot(*given: Any) -> int:
+        slot = original(*given)
         if slot % 2:
             raise Refusal("study-full", "Every place in this study is taken.")
         return slot
